@@ -1,0 +1,31 @@
+"""iem: graph networks for molecules that learned from pictures (Xiang et al., IJCAI 2024)."""
+
+import importlib
+
+_HOME = {
+    "fit": "iem.workflows.fit",
+    "load": "iem.workflows.predict",
+    "predict": "iem.workflows.predict",
+    "prepare": "iem.workflows.prepare",
+    "pretrain": "iem.workflows.pretrain",
+    "render": "iem.workflows.draw",
+    "load_teacher": "iem.workflows.embed",
+    "IEMClassifier": "iem.estimators",
+    "IEMRegressor": "iem.estimators",
+    "IEMError": "iem.errors",
+}
+__all__ = ["IEMClassifier", "IEMError", "IEMRegressor", "fit", "load", "load_teacher", "predict", "prepare", "pretrain"]
+__all__ += ["render"]
+
+
+def __getattr__(name: str) -> object:
+    """Public names are loaded on first use, so that importing iem costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'iem' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""``python -m iem`` is ``iem``."""
+
+from iem.cli import entry
+
+entry()

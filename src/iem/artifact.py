@@ -1,0 +1,134 @@
+"""A folder of weights with a card: written whole, loaded strictly by name, never unpickled."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as dump_tensors
+from torch import Tensor, nn
+
+from iem.errors import ArtifactError, OutputError
+
+WEIGHTS, CARD = "model.safetensors", "card.json"
+SCHEMA = 1
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full; nothing half-written is left behind.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror}; free some space or choose another place") from error
+
+
+def write_json(path: Path, content: object) -> None:
+    """JSON for people: indented, UTF-8, NaN refused."""
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a result."""
+    return {name: version(name) for name in ("iem", "torch", "rdkit", "torch-geometric", "timm", "numpy")}
+
+
+def save(folder: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any], *, kind: str) -> str:
+    """Write ``model.safetensors``, then ``card.json`` that vouches for it; return the digest of the weights."""
+    content = dump_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    write_bytes(folder / WEIGHTS, content)
+    head = {"program": "iem", "kind": kind, "schema": SCHEMA, "digest": digest, "versions": versions()}
+    write_json(folder / CARD, head | dict(card))
+    return digest
+
+
+def read_card(folder: Path, *, kind: str) -> dict[str, Any]:
+    """The card of a folder, after checking that it is ours, of this kind and version.
+
+    Raises:
+        ArtifactError: with what is wrong and what to do.
+    """
+    path = folder / CARD
+    if not folder.is_dir():
+        raise ArtifactError(f"there is no {kind} folder at {folder}; check the path")
+    if not path.is_file():
+        raise ArtifactError(f"{folder} has no {CARD}, so it is not a finished {kind}; name a folder that iem wrote")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); restore it or make the {kind} again") from error
+    if not isinstance(card, dict) or card.get("program") != "iem":
+        raise ArtifactError(f"{path} was not written by iem; name a folder that iem wrote")
+    if card.get("kind") != kind:
+        raise ArtifactError(f"{folder} holds a {card.get('kind')}, but a {kind} is needed here")
+    if card.get("schema") != SCHEMA:
+        raise ArtifactError(
+            f"{folder} has format version {card.get('schema')}, and this iem reads version {SCHEMA}; "
+            f"install the iem that wrote it ({card.get('versions', {}).get('iem', 'unknown')}) or make it again"
+        )
+    return card
+
+
+def load(folder: Path, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and card of a folder whose weights have the digest that the card names.
+
+    Raises:
+        ArtifactError: missing, truncated, altered, or of another program, kind or version.
+    """
+    card = read_card(folder, kind=kind)
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}; restore it or make the {kind} again") from error
+    if hashlib.sha256(content).hexdigest() != card["digest"]:
+        raise ArtifactError(f"{path} is damaged: it is not the file that {CARD} describes; restore it or train again")
+    try:
+        return read_tensors(content), card
+    except SafetensorError as error:
+        raise ArtifactError(f"{path} is not a safetensors file ({error}); restore it or train again") from error
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
+    """Fill a module strictly by name and shape; half precision is widened to the module's own.
+
+    Raises:
+        ArtifactError: naming the tensors that are missing, left over, or of another shape.
+    """
+    own = module.state_dict()
+    missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    shapes = [
+        f"{name} is {tuple(tensors[name].shape)} and should be {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & tensors.keys())
+        if own[name].shape != tensors[name].shape
+    ]
+    faults = [f"missing: {', '.join(missing[:5])}"] * bool(missing)
+    faults += [f"not expected: {', '.join(extra[:5])}"] * bool(extra) + shapes[:5]
+    if faults:
+        raise ArtifactError(f"{origin} does not fit the network that its card describes ({'; '.join(faults)})")
+    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()}, strict=True)
+
+
+def digest_of(module: nn.Module) -> str:
+    """Digest of a module's parameters and buffers in memory, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode() + str(tensor.dtype).encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Molecules, conformers, priors and splits; RDKit, no torch."""

@@ -1,0 +1,54 @@
+"""The command line: verbs are functions, their signatures the options, their docstrings the help."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import cyclopts
+
+from iem.errors import IEMError
+from iem.workflows.draw import render
+from iem.workflows.fit import fit
+from iem.workflows.predict import predict
+from iem.workflows.prepare import prepare
+from iem.workflows.pretrain import pretrain
+from iem.workflows.tables import datasets
+from iem.workflows.teachers import teacher
+
+app = cyclopts.App(
+    name="iem",
+    help="Predict properties of molecules with graph networks that learned from pictures.",
+    help_format="markdown",
+    default_parameter=cyclopts.Parameter(negative=()),
+)
+for verb in (fit, predict, render, pretrain, prepare):
+    app.command(verb)
+app.command(datasets)
+app.command(teacher)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 for a foreseen error, 2 for wrong usage, 130 when interrupted.
+
+    Args:
+        argv: the words after ``iem``; those of the process if None.
+    """
+    try:
+        app(sys.argv[1:] if argv is None else list(argv), exit_on_error=False, result_action="return_value")
+    except IEMError as error:  # foreseen: one sentence for people; anything else keeps its traceback
+        sys.stderr.write(f"iem: {error}\n")
+        return 1
+    except cyclopts.CycloptsError:  # already explained on the terminal
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("iem: interrupted; finished parts are kept, and the same command goes on from there\n")
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
+
+
+def entry() -> None:
+    """The ``iem`` program."""
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tables, corpora and datasets."""

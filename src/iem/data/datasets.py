@@ -1,0 +1,139 @@
+"""Torch datasets: pictures of a corpus drawn on the fly, and molecules with their labels."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from iem.chem.molecules import parse
+from iem.data.corpus import Corpus
+from iem.render.base import Renderer
+from iem.render.depiction import Depiction
+from iem.render.views import in_plane
+
+
+class Augmentation(NamedTuple):
+    """How a picture may vary from visit to visit."""
+
+    views: int
+    """Views drawn per visit, chosen at random without repetition from the view set."""
+    turn: bool
+    """Turn every picture by a random angle in its plane; done on the coordinates, so nothing is resampled."""
+    flip: bool
+    """Mirror with probability 1/2. A mirrored picture shows the enantiomer."""
+    grey: float
+    """Probability of a picture without colours."""
+
+
+STILL = Augmentation(views=0, turn=False, flip=False, grey=0.0)
+"""All views of the set, as they are: for validation and for features."""
+
+
+@final
+class PictureDataset(Dataset[dict[str, Tensor]]):
+    """Depiction, 3D views and priors of the molecules of a corpus, drawn when asked for.
+
+    An item is asked for by ``(visit, index)``. What is drawn follows from the seed, the visit and the index alone, so
+    neither the number of workers nor an interruption changes it.
+
+    Args:
+        corpus: molecules with geometry and priors.
+        renderer: draws the 3D views.
+        depiction: draws the 2D picture.
+        rotations: the view set, ``(views, 3, 3)``.
+        augmentation: ``STILL`` draws every view of the set.
+        seed: of all random choices.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        renderer: Renderer,
+        depiction: Depiction,
+        rotations: np.ndarray,
+        augmentation: Augmentation = STILL,
+        seed: int = 0,
+    ) -> None:
+        self.corpus, self.renderer, self.depiction = corpus, renderer, depiction
+        self.rotations, self.augmentation, self.seed = rotations, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.corpus)
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Tensor]:
+        """Tensors ``flat`` (height, width, 3) and ``views`` (views, height, width, 3), uint8, and per prior its values
+        ``<prior>`` and mask ``<prior>_known``.
+        """
+        visit, index = item
+        rng, how = np.random.default_rng((self.seed, visit, index)), self.augmentation
+        record = self.corpus[index]
+        rotations, angle = self.rotations, 0.0
+        if how.views:
+            rotations = rotations[rng.choice(len(rotations), size=how.views, replace=False)]
+        if how.turn:
+            angle = float(rng.uniform(0, 360))
+            rotations = np.stack([in_plane(rng.uniform(0, 360)) @ rotation for rotation in rotations])
+        views = self.renderer(record.geometry, rotations)
+        flat = self.depiction(parse(record.smiles), angle=angle)
+        pictures = np.concatenate([flat[None], views])
+        if how.flip:
+            flipped = rng.random(len(pictures)) < 0.5
+            pictures[flipped] = pictures[flipped, :, ::-1]
+        if how.grey:
+            grey = rng.random(len(pictures)) < how.grey
+            pictures[grey] = (pictures[grey] @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)[..., None]
+        tensors = {"flat": torch.from_numpy(pictures[0]), "views": torch.from_numpy(pictures[1:])}
+        for name, target in record.priors.items():
+            tensors[name] = torch.from_numpy(target.values)
+            tensors[f"{name}_known"] = torch.from_numpy(target.known)
+        return tensors
+
+
+@final
+class Rounds(Sampler[tuple[int, int]]):
+    """An endless shuffled walk over some molecules, cut into rounds of equal length.
+
+    A round is what the trainer calls an epoch. Position p of the walk belongs to pass ``p // n``, each pass in an
+    order of its own, so every round can be drawn without the rounds before it.
+    """
+
+    def __init__(self, indices: Sequence[int] | np.ndarray, *, length: int, seed: int) -> None:
+        self.indices, self.length, self.seed, self.round = np.asarray(indices), length, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each round."""
+        self.round = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        position, total = self.round * self.length, len(self.indices)
+        end = position + self.length
+        while position < end:
+            visit, offset = divmod(position, total)
+            order = np.random.default_rng((self.seed, visit)).permutation(self.indices)
+            part = order[offset : offset + end - position]
+            yield from ((visit, int(index)) for index in part)
+            position += len(part)
+
+
+class GraphBatch(NamedTuple):
+    """Some molecules as a student eats them, with what they must teach."""
+
+    graphs: Any
+    """The student's own batch."""
+    labels: Tensor
+    """Float (batch, tasks), NaN where missing; standardised for regression."""
+    features: Tensor
+    """The teacher's features, float (batch, dim); NaN rows for molecules without a picture."""
+    atoms: Tensor
+    """Heavy atoms of each molecule, int64 (batch,): how far its geometry prior is known."""
+
+    def to(self, device: torch.device) -> "GraphBatch":
+        """The same batch on another device."""
+        return GraphBatch(*(part.to(device) for part in self))

@@ -1,0 +1,1 @@
+"""Masked means, contrast, and the two enhancers."""

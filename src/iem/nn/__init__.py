@@ -1,0 +1,1 @@
+"""Image encoders, prior heads and the teacher."""

@@ -1,0 +1,49 @@
+"""One table from name to factory, open to other packages through entry points."""
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from iem.errors import IEMError, UnknownNameError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names of one kind of plug-in (``student``, ``renderer``); entry points of group ``iem.<kind>`` join it."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._factories: dict[str, Callable[..., T]] = {}
+
+    def add(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+        """Decorator. Taking a name twice is a bug, so it is an error."""
+
+        def register(factory: Callable[..., T]) -> Callable[..., T]:
+            if name in self._factories:
+                raise IEMError(f"{self.kind} {name!r} is already registered as {self._factories[name]!r}")
+            self._factories[name] = factory
+            return factory
+
+        return register
+
+    def build(self, choice: "str | T", **options: object) -> T:
+        """Turn a name into an object; hand an object straight back.
+
+        Raises:
+            UnknownNameError: nothing here or among the installed entry points has this name.
+        """
+        if not isinstance(choice, str):
+            return choice
+        if choice not in self._factories:
+            for point in entry_points(group=f"iem.{self.kind}", name=choice):
+                self._factories[choice] = point.load()
+        if choice not in self._factories:
+            near = get_close_matches(choice, self._factories, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise UnknownNameError(f"no {self.kind} is called {choice!r}.{hint} Known: {', '.join(sorted(self))}")
+        return self._factories[choice](**options)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._factories)

@@ -1,0 +1,1 @@
+"""Pictures of molecules; NumPy, numba and RDKit, no torch."""

@@ -1,0 +1,1 @@
+"""Graph networks with the graphs they eat."""

@@ -1,0 +1,78 @@
+"""Checkpoints that are whole or absent, and training that resumes exactly."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import lightning
+import torch
+
+from iem.errors import IEMError, OutputError
+
+
+@final
+class Checkpoints(lightning.Callback):
+    """After every epoch: keeps the best so far, saves the trainer's whole state, and stops when nothing improves.
+
+    Random numbers of an epoch follow from the seed and the epoch's number alone, so a run that goes on from a
+    checkpoint draws what an unbroken run would have drawn.
+
+    Args:
+        path: the checkpoint file, written under another name and then renamed.
+        seed: of the whole run.
+        monitor: name of the logged validation figure.
+        larger_is_better: whether a larger figure is an improvement.
+        keep: called with the module after each improvement, to put the best aside.
+        every: epochs between two writings of the state.
+        patience: epochs without improvement after which training stops; never if None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        seed: int,
+        monitor: str,
+        keep: Callable[[Any], None],
+        larger_is_better: bool = False,
+        every: int = 1,
+        patience: int | None = None,
+    ) -> None:
+        self.path, self.seed, self.monitor, self.keep = path, seed, monitor, keep
+        self.sign = 1.0 if larger_is_better else -1.0
+        self.every, self.patience = every, patience
+        self.best, self.best_epoch = -float("inf"), -1
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        figure = self.sign * float(trainer.callback_metrics[self.monitor])
+        if figure != figure:
+            raise IEMError(
+                f"{self.monitor} is not a number after epoch {trainer.current_epoch + 1}; "
+                "the run diverged: lower --lr, and run again in a new output folder"
+            )
+        if figure > self.best:
+            self.best, self.best_epoch = figure, trainer.current_epoch
+            self.keep(pl_module)
+        if self.patience is not None and trainer.current_epoch - self.best_epoch >= self.patience:
+            trainer.should_stop = True
+        if (trainer.current_epoch + 1) % self.every == 0:
+            self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            trainer.save_checkpoint(partial)
+            os.replace(partial, self.path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(f"cannot write {self.path}: {error.strerror}; free some space and run again") from error
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]

@@ -1,0 +1,38 @@
+"""What a person sees while a verb runs: lines and progress bars on standard error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """One line for the person at the terminal."""
+    console.print(message, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(*extra: str) -> Iterator[Progress]:
+    """A progress bar with count, time spent and time left; ``extra`` names task fields shown at its end."""
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        *(TextColumn(f"{{task.fields[{name}]}}") for name in extra),
+    ]
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield bars

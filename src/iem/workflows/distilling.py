@@ -1,0 +1,270 @@
+"""How one student is trained: by labels, and by what the frozen teacher says (eq. 5 to 8)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, final
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from iem.data.datasets import GraphBatch, Rounds
+from iem.losses.enhancers import knowledge_enhancer, task_enhancer, task_loss
+from iem.losses.terms import weigh
+from iem.students.predictor import Predictor
+from iem.workflows.checkpoint import Checkpoints
+from iem.workflows.metrics import mean_score, scores
+from iem.workflows.training import quiet_trainer, run_to_end
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """The settings of one training."""
+
+    task: Literal["classification", "regression"]
+    epochs: int
+    batch_size: int
+    lr: float
+    patience: int | None
+    ke: float
+    """λ_KE of eq. 8."""
+    te: float
+    """λ_TE of eq. 8."""
+    te_head: Literal["own", "shared"]
+    """Who turns teacher features into task logits: a head of their own, trained on the labels along the way, or the
+    student's task head, as the paper draws it."""
+    seed: int
+
+
+class Molecules(NamedTuple):
+    """Everything about some molecules that training needs; row i is the same molecule everywhere."""
+
+    graphs: Sequence[Any]
+    labels: np.ndarray
+    """float64 (molecules, targets), as given; NaN where missing."""
+    features: np.ndarray
+    """float32 (molecules, dim), the teacher's; NaN rows where there is no picture, width 0 without a teacher."""
+    atoms: np.ndarray
+    """Heavy atoms, int64 (molecules,)."""
+
+    def loader(self, student: Any, rows: np.ndarray, *, batch_size: int, shuffle_seed: int | None) -> DataLoader:
+        """Batches of the molecules in these rows, shuffled anew in every epoch if a seed is given."""
+        labels, features = torch.from_numpy(self.labels).float(), torch.from_numpy(self.features)
+        atoms = torch.from_numpy(self.atoms)
+
+        def collate(items: Sequence[tuple[int, int]]) -> GraphBatch:
+            picked = [index for _, index in items]
+            graphs = student.collate([self.graphs[index] for index in picked])
+            return GraphBatch(graphs, labels[picked], features[picked], atoms[picked])
+
+        if shuffle_seed is None:
+            order: Any = [(0, int(row)) for row in rows]
+        else:
+            order = Rounds(rows, length=len(rows), seed=shuffle_seed)
+        alone = shuffle_seed is not None and len(rows) % batch_size == 1  # batch norm cannot learn from one atom
+        return DataLoader(_Same(), sampler=order, batch_size=batch_size, collate_fn=collate, drop_last=alone)
+
+
+class _Same:
+    """The identity as a dataset: what the sampler names is what the collate function gets."""
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[int, int]:
+        return item
+
+
+@final
+class FeatureJudge(nn.Module):
+    """A linear task head on teacher features, standardised over the training molecules."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, features: np.ndarray, tasks: int) -> None:
+        super().__init__()
+        seen = torch.from_numpy(features[~np.isnan(features).any(axis=1)])
+        self.register_buffer("mean", seen.mean(dim=0))
+        self.register_buffer("std", seen.std(dim=0).clamp(min=1e-6))
+        self.linear = nn.Linear(features.shape[1], tasks)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear((features - self.mean) / self.std)
+
+
+@final
+class Distillation(lightning.LightningModule):
+    """L = L_T + λ_KE L_KE + λ_TE L_TE (eq. 8). Molecules without a picture take part in L_T only.
+
+    Args:
+        predictor: the student with its heads.
+        lesson: settings.
+        heads: the teacher's four frozen prior heads; None trains without a teacher.
+        judge: the teacher's own task head, where ``lesson.te_head`` is ``own``.
+    """
+
+    def __init__(
+        self, predictor: Predictor, lesson: Lesson, heads: nn.ModuleDict | None, judge: FeatureJudge | None
+    ) -> None:
+        super().__init__()
+        self.predictor, self.lesson, self.judge = predictor, lesson, judge
+        self.frozen = [] if heads is None else [heads]  # in a list: neither trained nor saved with the student
+        self.outputs: list[Tensor] = []
+        self.truths: list[Tensor] = []
+
+    def training_step(self, batch: GraphBatch) -> Tensor:
+        features, logits = self.predictor(batch.graphs)
+        labels = self.predictor.standardise(batch.labels)
+        terms = {"task": task_loss(logits, labels, self.lesson.task)}
+        weights = {"task": 1.0}
+        pictured = ~batch.features.isnan().any(dim=1)
+        if self.frozen and pictured.any():
+            seen = batch.features[pictured]
+            if self.lesson.ke:
+                known = _known(self.frozen[0], batch.atoms[pictured])
+                knowledge = knowledge_enhancer(self.frozen[0], features[pictured], seen, known)
+                terms |= {f"ke_{name}": term for name, term in knowledge.items()}
+                weights |= dict.fromkeys((f"ke_{name}" for name in knowledge), self.lesson.ke)
+            if self.lesson.te:
+                judge = self.judge or self.predictor.head
+                opinion = judge(seen)
+                terms["te"], weights["te"] = task_enhancer(logits[pictured], opinion), self.lesson.te
+                if self.judge is not None:  # its own parameters only, so the weight does not matter
+                    terms["judge"], weights["judge"] = task_loss(opinion, labels[pictured], self.lesson.task), 1.0
+        loss = weigh(terms, weights)
+        self.log_dict(
+            {f"train/{name}": value for name, value in loss.parts.items()} | {"train/loss": loss.total.detach()},
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(labels),
+        )
+        return loss.total
+
+    def validation_step(self, batch: GraphBatch) -> None:
+        self.outputs.append(self.predictor.to_output(self.predictor(batch.graphs)[1]))
+        self.truths.append(batch.labels)
+
+    def on_validation_epoch_end(self) -> None:
+        outputs, truths = torch.cat(self.outputs).cpu().numpy(), torch.cat(self.truths).cpu().numpy()
+        self.outputs, self.truths = [], []
+        figure = mean_score(scores(self.lesson.task, truths, outputs))
+        if np.isnan(figure):  # no target has both classes: the best guess at an order of epochs is the likelihood
+            known = ~np.isnan(truths)
+            figure = float(np.log(np.clip(np.abs(1 - truths - outputs), 1e-7, 1))[known].mean())
+        self.log("valid/score", figure)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.lesson.lr)
+
+
+def _known(heads: nn.ModuleDict, atoms: Tensor) -> dict[str, Tensor]:
+    """The geometry prior answers for the atoms that a molecule has: 3n coordinates."""
+    size = heads["geometry"].second.out_features
+    return {"geometry": torch.arange(size, device=atoms.device) < 3 * atoms[:, None]}
+
+
+class Trained(NamedTuple):
+    """What one training leaves behind."""
+
+    weights: dict[str, Tensor]
+    """Of the predictor at the best validation score."""
+    best_epoch: int
+    curve: list[dict[str, float]]
+    """Per epoch: ``epoch``, ``loss``, ``valid``."""
+
+
+@final
+class Curve(lightning.Callback):
+    """Collects the learning curve and reports each epoch."""
+
+    def __init__(self, tick: Callable[[int, float], None]) -> None:
+        self.tick = tick
+        self.points: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        means = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = {name.removeprefix("train/"): value for name, value in means.items() if name.startswith("train/")}
+        self.points.append({"epoch": trainer.current_epoch + 1, "valid": means["valid/score"]} | parts)
+        self.tick(trainer.current_epoch + 1, means["valid/score"])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"points": self.points}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.points = state_dict["points"]
+
+
+@final
+class Best(lightning.Callback):
+    """The best weights so far; they survive an interruption in the trainer's checkpoint."""
+
+    def __init__(self) -> None:
+        self.weights: dict[str, Tensor] = {}
+
+    def keep(self, module: Distillation) -> None:
+        self.weights = {name: tensor.detach().clone() for name, tensor in module.predictor.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.weights = state_dict["weights"]
+
+
+def train_student(
+    predictor: Predictor,
+    molecules: Molecules,
+    train: np.ndarray,
+    valid: np.ndarray,
+    lesson: Lesson,
+    *,
+    heads: nn.ModuleDict | None,
+    checkpoint: Path,
+    tick: Callable[[int, float], None],
+) -> Trained:
+    """Train one student, going on from the checkpoint if there is one.
+
+    Args:
+        predictor: freshly initialised under the lesson's seed.
+        molecules: all of the table.
+        train: rows to learn from.
+        valid: rows that choose the epoch whose weights are kept.
+        lesson: settings.
+        heads: the teacher's prior heads, or None to train on labels alone.
+        checkpoint: file that holds the state of an unfinished training.
+        tick: called after each epoch with its number and validation score.
+    """
+    torch.manual_seed(lesson.seed)
+    taught = heads is not None and lesson.te and lesson.te_head == "own"
+    judge = FeatureJudge(molecules.features[train], molecules.labels.shape[1]) if taught else None
+    student = predictor.student
+    best, curve = Best(), Curve(tick)
+    keeper = Checkpoints(
+        checkpoint,
+        seed=lesson.seed,
+        monitor="valid/score",
+        larger_is_better=lesson.task == "classification",
+        keep=best.keep,
+        every=5,
+        patience=lesson.patience,
+    )
+    trainer = quiet_trainer(max_epochs=lesson.epochs, callbacks=[curve, best, keeper])
+    run_to_end(
+        trainer,
+        Distillation(predictor, lesson, heads, judge),
+        molecules.loader(student, train, batch_size=lesson.batch_size, shuffle_seed=lesson.seed),
+        molecules.loader(student, valid, batch_size=EVALUATION_BATCH, shuffle_seed=None),
+        checkpoint=checkpoint,
+    )
+    return Trained(best.weights, keeper.best_epoch + 1, curve.points)
+
+
+@torch.inference_mode()
+def outputs_of(predictor: Predictor, molecules: Molecules, rows: np.ndarray) -> np.ndarray:
+    """Probabilities, or values in their own unit, float64 (rows, targets)."""
+    predictor.eval()
+    loader = molecules.loader(predictor.student, rows, batch_size=EVALUATION_BATCH, shuffle_seed=None)
+    return torch.cat([predictor.to_output(predictor(batch.graphs)[1]) for batch in loader]).double().numpy()

@@ -1,0 +1,158 @@
+"""A teacher at work: SMILES in, pictures drawn, feature vectors out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+
+from iem.cache import FeatureBank, address
+from iem.chem.conformers import ConformerSettings, conformer
+from iem.chem.molecules import canonical, parse
+from iem.errors import MoleculeError
+from iem.nn.teacher import Teacher, find
+from iem.nn.teacher import load_teacher as load_folder
+from iem.records import Geometry
+from iem.render.ballstick import BallStick
+from iem.render.base import Renderer
+from iem.render.depiction import Depiction
+from iem.render.views import rotations
+from iem.workflows.console import progress
+
+CHUNK = 32
+"""Molecules that one worker draws before it hands them over."""
+
+
+class Drawn(NamedTuple):
+    """One molecule's pictures, or why there are none."""
+
+    key: str
+    pictures: np.ndarray | None
+    """uint8 (views, height, width, 3)."""
+    note: str
+    """Conformer status, or the reason."""
+
+
+class Spatial(NamedTuple):
+    """Draws the 3D views of a molecule."""
+
+    renderer: Renderer
+    view_set: str
+    conformers: ConformerSettings
+
+    @property
+    def signature(self) -> str:
+        return f"{self.renderer.signature} {self.view_set} {self.conformers.signature}"
+
+    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+        try:
+            geometry = geometry or conformer(parse(smiles), self.conformers)
+        except MoleculeError as error:
+            return Drawn(smiles, None, error.reason)
+        return Drawn(smiles, self.renderer(geometry, rotations(self.view_set)), geometry.status)
+
+
+class Flat(NamedTuple):
+    """Draws the 2D depiction of a molecule; needs no conformer."""
+
+    depiction: Depiction
+
+    @property
+    def signature(self) -> str:
+        return self.depiction.signature
+
+    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+        return Drawn(smiles, self.depiction(parse(smiles))[None], "depiction")
+
+
+def _draw_some(artist: Spatial | Flat, chunk: Sequence[tuple[str, Geometry | None]]) -> list[Drawn]:
+    return [artist(smiles, geometry) for smiles, geometry in chunk]
+
+
+@final
+class ImageTeacher:
+    """A frozen teacher together with everything that makes its pictures.
+
+    Args:
+        teacher: encoder and heads, for 3D views or for depictions.
+        conformers: seed and limits of the 3D embedding.
+    """
+
+    def __init__(self, teacher: Teacher, *, conformers: ConformerSettings | None = None) -> None:
+        self.teacher, card = teacher, teacher.card
+        spatial = Spatial(BallStick(card["size"]), card["view_set"], conformers or ConformerSettings())
+        self.artist = spatial if card["view"] == "3d" else Flat(Depiction(card["size"]))
+        self.causes = (card["digest"], card["view"], self.artist.signature)
+        """Everything that its features depend on, besides the molecule."""
+
+    def features(
+        self, keys: Sequence[str], *, given: Mapping[str, Geometry] | None = None, jobs: int = -1
+    ) -> tuple[np.ndarray, list[str]]:
+        """Features of molecules named by canonical SMILES, through the cache.
+
+        Args:
+            keys: canonical SMILES; repeated ones cost nothing.
+            given: coordinates that came with the molecules, by key; the others are embedded.
+            jobs: processes that embed and draw; -1 is one per core.
+
+        Returns:
+            float32 ``(molecules, dim)``, NaN rows for molecules without a picture, and for each molecule the status of
+            its conformer or the reason why there is none.
+        """
+        given = given or {}
+        bank = FeatureBank(self.causes)
+        filed = {
+            key: f"{key} {address(given[key].coordinates.tobytes().hex())}" if key in given else key for key in keys
+        }
+        wanted = [key for key in dict.fromkeys(keys) if filed[key] not in bank]
+        with progress() as bars:
+            bar = bars.add_task("drawing molecules and showing them to the teacher", total=len(wanted))
+            for some in self._drawn([(key, given.get(key)) for key in wanted], jobs):
+                bank.put({filed[drawn.key]: row for drawn, row in zip(some, self._look(some), strict=True)})
+                bars.advance(bar, len(some))
+        rows = [bank[filed[key]] for key in keys]
+        return np.stack([features for features, _ in rows]), [note for _, note in rows]
+
+    def _drawn(self, wanted: Sequence[tuple[str, Geometry | None]], jobs: int) -> Iterator[list[Drawn]]:
+        """Pictures in chunks, in order, from worker processes where that pays."""
+        chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
+        parallel = Parallel(n_jobs=1 if len(chunks) < 3 else jobs, return_as="generator")
+        yield from parallel(delayed(_draw_some)(self.artist, chunk) for chunk in chunks)
+
+    def _look(self, some: Sequence[Drawn]) -> list[tuple[np.ndarray, str]]:
+        rows = [np.full(self.teacher.dim, np.nan, np.float32) for _ in some]
+        seen = [position for position, drawn in enumerate(some) if drawn.pictures is not None]
+        if seen:
+            pictures = np.stack([some[position].pictures for position in seen])
+            for position, features in zip(seen, self.teacher(torch.from_numpy(pictures)).numpy(), strict=True):
+                rows[position] = features
+        return [(row, drawn.note) for row, drawn in zip(rows, some, strict=True)]
+
+    def embed(self, smiles: str | Sequence[str], *, jobs: int = -1) -> np.ndarray:
+        """Feature vectors of molecules, float32 ``(molecules, dim)``; NaN rows where no picture could be made."""
+        texts = [smiles] if isinstance(smiles, str) else list(smiles)
+        result = np.full((len(texts), self.teacher.dim), np.nan, np.float32)
+        keys = {}
+        for row, text in enumerate(texts):
+            try:
+                keys[row] = canonical(parse(text))
+            except MoleculeError:
+                continue
+        if keys:
+            result[list(keys)] = self.features(list(keys.values()), jobs=jobs)[0]
+        return result
+
+
+def load_teacher(name: str | Path = "default", *, view: str = "3d") -> ImageTeacher:
+    """A teacher by name or folder.
+
+    Args:
+        name: ``default``, or a folder that ``iem pretrain`` wrote.
+        view: ``3d`` or ``2d``: which of its encoders.
+
+    Raises:
+        ArtifactError: no such teacher, or a damaged one.
+    """
+    return ImageTeacher(load_folder(find(name), view=view))

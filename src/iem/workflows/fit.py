@@ -1,0 +1,109 @@
+"""The verb ``iem fit``: a table of molecules in, a trained graph model with honest numbers out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from iem.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecipe:
+    """How a student is trained."""
+
+    epochs: int = 100
+    patience: int | None = 30
+    """Epochs without a better validation score after which training stops."""
+    batch_size: int = 32
+    lr: float = 1e-3
+    dropout: float = 0.2
+    ke: float = 0.1
+    """λ_KE of eq. 8."""
+    te: float = 0.1
+    """λ_TE of eq. 8."""
+    te_head: Literal["own", "shared"] = "own"
+
+
+PRESETS = {
+    "default": FitRecipe(),
+    "paper": FitRecipe(patience=None, dropout=0.5, te_head="shared"),
+}
+"""``paper``: section 4.1 (5-layer GIN of width 300, 100 epochs, batch 32, Adam at 0.001, dropout as in Hu et al.)."""
+
+
+def fit(
+    table: "str | Path | pd.DataFrame",
+    *,
+    out: Path,
+    smiles: str | None = None,
+    target: tuple[str, ...] = (),
+    task: Literal["classification", "regression"] | None = None,
+    student: str = "gin",
+    teacher: str = "default",
+    preset: Literal["default", "paper"] = "default",
+    split: str = "scaffold",
+    seeds: int = 1,
+    compare: bool = False,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    ke: float | None = None,
+    te: float | None = None,
+    jobs: int = -1,
+) -> dict[str, Any]:
+    """Train a graph network on a table of molecules, with a teacher that looks at their pictures.
+
+    Molecules of the training part are embedded in 3D, drawn from four sides and shown to a frozen image teacher,
+    whose knowledge is distilled into the graph network. The weights with the best validation score are kept, and the
+    test part is scored once. Predicting needs neither pictures nor the teacher. Interrupted, the same command goes on
+    where it was.
+
+    OUT receives the model, metrics.json, predictions.csv (test part), splits.json, rejected.csv and report.html.
+
+    Args:
+        table: CSV, TSV, Parquet (each also .gz), SDF, the name of a benchmark table ("iem datasets" lists them), or -
+            for standard input.
+        out: Folder for the model and the report.
+        smiles: Column with the SMILES; found by its content if not given.
+        target: Column to predict; repeat the option for several. All numeric columns if not given.
+        task: Recognised from the values if not given.
+        student: Graph network that learns.
+        teacher: "default" (comes with iem), "none", or a folder that "iem pretrain" wrote.
+        preset: "default" is what measured best, "paper" follows the formulas and settings of the paper.
+        split: "scaffold" (Hu et al., 8:1:1), "random" (8:1:1), or a column whose values are train, valid and test.
+        seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
+        compare: Also train the same student with the same seeds without the teacher: did the pictures help?
+        epochs: At most so many passes over the training part [100].
+        batch_size: Molecules per step [32].
+        lr: Learning rate [0.001].
+        ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off.
+        te: Weight of the task enhancer, λ_TE [0.1]; 0 switches it off.
+        jobs: Processes for conformers and pictures; -1 is one per core.
+    """
+    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "ke": ke, "te": te}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in {"seeds": seeds, **chosen}.items():
+        if value < 0 or (value == 0 and name not in ("ke", "te")):
+            raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")
+    if chosen.get("batch_size") == 1:
+        raise ConfigError("--batch-size", 1, "batch normalisation needs at least two molecules per step")
+    from iem.workflows.fitting import fit_table
+
+    return fit_table(
+        table,
+        out=Path(out),
+        smiles=smiles,
+        targets=tuple(target),
+        task=task,
+        student=student,
+        teacher=teacher,
+        recipe=replace(PRESETS[preset], **chosen),
+        preset=preset,
+        split=split,
+        seeds=seeds,
+        compare=compare,
+        jobs=jobs,
+    )

@@ -1,0 +1,322 @@
+"""From a table to a model folder: the steps of ``iem fit``, each resumable."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.table import Table as Grid
+from safetensors import safe_open
+from safetensors.torch import save as dump_tensors
+
+from iem import artifact
+from iem.chem.molecules import parse
+from iem.chem.splits import digest, random_split, scaffold_split, split_by_column
+from iem.data.tables import Table, read_table
+from iem.errors import ConfigError, TableError
+from iem.records import Split
+from iem.students.base import STUDENTS
+from iem.students.predictor import Predictor, save_model
+from iem.workflows.console import console, progress, say
+from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
+from iem.workflows.embed import ImageTeacher, load_teacher
+from iem.workflows.fit import FitRecipe
+from iem.workflows.folders import open_run
+from iem.workflows.metrics import METRICS, difference, scores, summary
+
+TAUGHT, PLAIN = "with teacher", "without teacher"
+
+
+class Result(NamedTuple):
+    """One finished training: which, how it scored, and what it says about the test part."""
+
+    arm: str
+    seed: int
+    valid: np.ndarray
+    """Score per target."""
+    test: np.ndarray
+    outputs: np.ndarray
+    """Predictions for the test part, float64 (molecules, targets)."""
+    best_epoch: int
+    curve: list[dict[str, float]]
+
+
+class Study(NamedTuple):
+    """What all trainings of one fit share."""
+
+    table: Table
+    split: Split
+    molecules: Molecules
+    guide: ImageTeacher | None
+    student: str
+    recipe: FitRecipe
+
+
+def fit_table(
+    source: "str | Path | pd.DataFrame",
+    *,
+    out: Path,
+    smiles: str | None,
+    targets: Sequence[str],
+    task: str | None,
+    student: str,
+    teacher: str,
+    recipe: FitRecipe,
+    preset: str,
+    split: str,
+    seeds: int,
+    compare: bool,
+    jobs: int,
+) -> dict[str, Any]:
+    """See ``iem.workflows.fit.fit``; returns what ``metrics.json`` holds."""
+    if compare and teacher == "none":
+        raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
+    STUDENTS.build(student)
+    guide = None if teacher == "none" else load_teacher(teacher)
+    table = read_table(source, smiles=smiles, targets=targets, task=task)
+    settings = {
+        "table": _content(table),
+        "student": student,
+        "teacher": artifact_of(guide),
+        "split": split,
+        "preset": preset,
+        "seeds": seeds,
+        "compare": compare,
+        **asdict(recipe),
+    }
+    open_run(out, settings, kind="model")
+    if (out / artifact.CARD).is_file():
+        say(f"{out} is finished already; delete it to train again")
+        return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+
+    for note in table.notes:
+        say(note)
+    parts = divide(table, split)
+    say(
+        f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {len(table.rejected):,} rejected or mended; "
+        f"{table.task} of {len(table.targets)} target{'s' * (len(table.targets) != 1)}; "
+        f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
+    )
+    molecules, notes = see(table, parts.train, student, guide, jobs)
+    study = Study(table, parts, molecules, guide, student, recipe)
+    arms = [TAUGHT if guide else PLAIN] + [PLAIN] * compare
+    results, states = train_all(study, arms, seeds, out / "trainings")
+    return finish(study, results, states, settings, notes, out)
+
+
+def artifact_of(guide: ImageTeacher | None) -> str:
+    """The teacher and how it looks, as one word for ``run.json``."""
+    return "none" if guide is None else hashlib.sha256(" ".join(guide.causes).encode()).hexdigest()[:16]
+
+
+def _content(table: Table) -> str:
+    """Digest of molecules and labels."""
+    content = hashlib.sha256("\n".join(table.smiles).encode())
+    content.update("\n".join(table.targets).encode() + table.task.encode() + table.labels.tobytes())
+    return content.hexdigest()[:16]
+
+
+def divide(table: Table, how: str) -> Split:
+    """The three parts, identical molecules always in one.
+
+    Raises:
+        ConfigError: ``how`` is neither a method nor a column.
+        TableError: a part would have no molecules or no labels.
+    """
+    if how == "scaffold":
+        split = scaffold_split(table.keys)
+    elif how == "random":
+        split = random_split(table.keys, seed=0)
+    elif how in table.columns:
+        split = split_by_column(table.columns[how])
+    else:
+        columns = ", ".join(map(str, table.columns)) or "none"
+        raise ConfigError(
+            "--split", how, f"it must be scaffold, random or a column of the table (other columns: {columns})"
+        )
+    for name, rows in split._asdict().items():
+        if not len(rows) or np.isnan(table.labels[rows]).all():
+            raise TableError(
+                f"the {name} part of the {how} split has no labelled molecule; use another --split or more rows"
+            )
+    return split
+
+
+def see(
+    table: Table, train: np.ndarray, student: str, guide: ImageTeacher | None, jobs: int
+) -> tuple[Molecules, list[str]]:
+    """Graphs of all molecules; and of those to learn from the teacher's features, with a note on how each was drawn."""
+    featurize = STUDENTS.build(student).featurize
+    cache: dict[str, Any] = {}
+    with progress() as bars:
+        bar = bars.add_task("making graphs", total=len(table.keys))
+        for key in table.keys:
+            if key not in cache:
+                cache[key] = featurize(parse(key))
+            bars.advance(bar)
+    graphs = [cache[key] for key in table.keys]
+    features = np.full((len(graphs), guide.teacher.dim if guide else 0), np.nan, np.float32)
+    notes: list[str] = []
+    if guide is not None:
+        features[train], notes = guide.features([table.keys[row] for row in train], given=table.geometries, jobs=jobs)
+    atoms = np.array([parse(key).GetNumHeavyAtoms() for key in table.keys])
+    return Molecules(graphs, table.labels, features, atoms), notes
+
+
+def train_all(study: Study, arms: Sequence[str], seeds: int, folder: Path) -> tuple[list[Result], list[dict]]:
+    """Every arm with every seed; finished trainings are read back, an unfinished one goes on."""
+    folder.mkdir(exist_ok=True)
+    results, states = [], []
+    wanted = [(arm, seed) for seed in range(seeds) for arm in arms]
+    with progress("note") as bars:
+        total = bars.add_task("training", total=len(wanted) * study.recipe.epochs, note="")
+        for done, (arm, seed) in enumerate(wanted):
+            bars.update(total, description=f"{arm}, seed {seed}", completed=done * study.recipe.epochs)
+
+            def tick(epoch: int, score: float, before: int = done * study.recipe.epochs) -> None:
+                name = METRICS[study.table.task]
+                bars.update(total, completed=before + epoch, note=f"validation {name} {score:.3f}")
+
+            result, state = train_one(study, arm, seed, folder, tick)
+            results.append(result)
+            if arm == arms[0]:
+                states.append(state)
+    return results, states
+
+
+def train_one(
+    study: Study, arm: str, seed: int, folder: Path, tick: Callable[[int, float], None]
+) -> tuple[Result, dict[str, torch.Tensor]]:
+    """One training, or what is left of it; the test part is scored once, with the weights that validation chose."""
+    table, split, recipe = study.table, study.split, study.recipe
+    kept = folder / f"{arm.replace(' ', '-')}-{seed}.safetensors"
+    checkpoint = kept.with_suffix(".ckpt")
+    if kept.is_file():
+        return _read_result(kept)
+    torch.manual_seed(seed)
+    student = STUDENTS.build(study.student, dropout=recipe.dropout)
+    predictor = Predictor(student, tasks=len(table.targets), task=table.task)
+    predictor.fit_scale(table.labels[split.train])
+    taught = arm == TAUGHT
+    lesson = Lesson(
+        task=table.task,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        lr=recipe.lr,
+        patience=recipe.patience,
+        ke=recipe.ke if taught else 0.0,
+        te=recipe.te if taught else 0.0,
+        te_head=recipe.te_head,
+        seed=seed,
+    )
+    heads = study.guide.teacher.heads if taught and study.guide else None
+    trained = train_student(
+        predictor, study.molecules, split.train, split.valid, lesson, heads=heads, checkpoint=checkpoint, tick=tick
+    )
+    predictor.load_state_dict(trained.weights)
+    outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
+    per_target = {part: scores(table.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
+    result = Result(
+        arm, seed, per_target["valid"], per_target["test"], outputs["test"], trained.best_epoch, trained.curve
+    )
+    _write_result(kept, result, trained.weights)
+    checkpoint.unlink(missing_ok=True)
+    return result, trained.weights
+
+
+def _write_result(path: Path, result: Result, weights: dict[str, torch.Tensor]) -> None:
+    """One file, whole or absent: weights and scores as tensors, the rest as text beside them."""
+    tensors = weights | {
+        f"result.{name}": torch.from_numpy(getattr(result, name)) for name in ("valid", "test", "outputs")
+    }
+    about = {"arm": result.arm, "seed": result.seed, "best_epoch": result.best_epoch, "curve": result.curve}
+    artifact.write_bytes(path, dump_tensors(tensors, metadata={"about": json.dumps(about)}))
+
+
+def _read_result(path: Path) -> tuple[Result, dict[str, torch.Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
+        about = json.loads(file.metadata()["about"])
+    arrays = {name: tensors.pop(f"result.{name}").numpy() for name in ("valid", "test", "outputs")}
+    return Result(**arrays, **about), tensors
+
+
+def finish(
+    study: Study, results: list[Result], states: list[dict], settings: dict[str, Any], notes: list[str], out: Path
+) -> dict[str, Any]:
+    """Numbers, predictions, report, and last of all the card that says the folder is whole."""
+    table, split = study.table, study.split
+    arms = dict.fromkeys(result.arm for result in results)
+    by_arm = {arm: [result for result in results if result.arm == arm] for arm in arms}
+    main, *others = by_arm.values()
+    metrics: dict[str, Any] = {
+        "task": table.task,
+        "metric": METRICS[table.task],
+        "test": summary([result.test for result in main], table.targets),
+        "valid": summary([result.valid for result in main], table.targets),
+        "rows": {"read": table.read, "used": len(table.rows), "rejected": len({r.row for r in table.rejected})},
+    }
+    for plain in others:
+        metrics["without_teacher"] = summary([result.test for result in plain], table.targets)
+        metrics["difference"] = difference(
+            table.task,
+            table.labels[split.test],
+            [result.outputs for result in main],
+            [result.outputs for result in plain],
+        )
+    ensemble = np.stack([result.outputs for result in main])
+    write_predictions(out / "predictions.csv", table, split.test, ensemble)
+    rows = {part: [int(table.rows[row]) for row in getattr(split, part)] for part in split._fields}
+    artifact.write_json(out / "splits.json", {"method": settings["split"], "digest": digest(split), **rows})
+    rejected = pd.DataFrame(table.rejected, columns=["row", "input", "stage", "reason"])
+    artifact.write_bytes(out / "rejected.csv", rejected.to_csv(index=False).encode())
+    artifact.write_json(out / "metrics.json", metrics)
+    write_fit_report(out / "report.html", study, results, metrics, settings, notes)
+    card = {
+        "task": table.task,
+        "targets": list(table.targets),
+        "metric": METRICS[table.task],
+        "student": {"name": study.student, "options": {"dropout": study.recipe.dropout}},
+        "seeds": settings["seeds"],
+        "settings": settings,
+        "split_digest": digest(split),
+        "test": metrics["test"],
+    }
+    save_model(out, states, card)
+    shutil.rmtree(out / "trainings")
+    show(metrics)
+    say(f"the report is {out / 'report.html'}")
+    return metrics
+
+
+def write_predictions(path: Path, table: Table, rows: np.ndarray, ensemble: np.ndarray) -> None:
+    """The test part: row number, SMILES, and per target the label, the mean prediction and its spread over seeds."""
+    columns: dict[str, Any] = {
+        "row": [int(table.rows[row]) for row in rows],
+        "smiles": [table.smiles[row] for row in rows],
+    }
+    for index, target in enumerate(table.targets):
+        columns[target] = table.labels[rows, index]
+        columns[f"{target} predicted"] = ensemble[:, :, index].mean(axis=0)
+        if len(ensemble) > 1:
+            columns[f"{target} std"] = ensemble[:, :, index].std(axis=0, ddof=1)
+    artifact.write_bytes(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g").encode())
+
+
+def show(metrics: dict[str, Any]) -> None:
+    """The result as a small table on the terminal, and the verdict in words."""
+    grid = Grid("", metrics["metric"].replace("_", "-").upper(), "seeds")
+    for title, part in (("validation", "valid"), ("test", "test"), ("test, without teacher", "without_teacher")):
+        if part in metrics:
+            mean, std = metrics[part]["mean"], metrics[part]["std"]
+            value = "–" if mean is None else f"{mean:.3f}" + (f" ± {std:.3f}" if std is not None else "")
+            grid.add_row(title, value, str(len(metrics[part]["per_seed"])))
+    console.print(grid)
+    if "difference" in metrics:
+        say(metrics["difference"]["verdict"])

@@ -1,0 +1,113 @@
+"""Scores of predictions with missing labels, their spread over seeds, and the paired difference of two arms."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+METRICS = {"classification": "roc_auc", "regression": "rmse"}
+RESAMPLES = 1_000
+
+
+def scores(task: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Score per target: ROC-AUC, or RMSE in the unit of the labels.
+
+    Args:
+        task: ``classification`` or ``regression``.
+        labels: float (molecules, targets), NaN where missing.
+        outputs: probabilities or values, of the same shape.
+
+    Returns:
+        float (targets,); NaN for a target without labels, or without both classes, as in the paper.
+    """
+    result = np.full(labels.shape[1], np.nan)
+    for target, (truth, output) in enumerate(zip(labels.T, outputs.T, strict=True)):
+        known = ~np.isnan(truth)
+        if task == "regression" and known.any():
+            result[target] = math.sqrt(np.mean((truth[known] - output[known]) ** 2))
+        elif task == "classification" and len(np.unique(truth[known])) == 2:
+            result[target] = roc_auc_score(truth[known], output[known])
+    return result
+
+
+def mean_score(per_target: np.ndarray) -> float:
+    """Average over the targets that have a score; NaN if none has."""
+    return float(np.nanmean(per_target)) if np.isfinite(per_target).any() else math.nan
+
+
+def summary(per_seed: Sequence[np.ndarray], targets: Sequence[str]) -> dict[str, Any]:
+    """Scores of several seeds as ``metrics.json`` holds them: mean, sample standard deviation, and the parts.
+
+    Args:
+        per_seed: for each seed the score per target, as ``scores`` returns them.
+        targets: their names.
+    """
+
+    def spread(values: Sequence[float]) -> dict[str, Any]:
+        known = [None if math.isnan(value) else float(value) for value in values]
+        present = [value for value in known if value is not None]
+        return {
+            "mean": float(np.mean(present)) if present else None,
+            "std": float(np.std(present, ddof=1)) if len(present) > 1 else None,
+            "per_seed": known,
+        }
+
+    table = np.stack(per_seed)
+    return spread([mean_score(row) for row in table]) | {
+        "per_target": {name: spread(list(column)) for name, column in zip(targets, table.T, strict=True)},
+    }
+
+
+def difference(
+    task: str, labels: np.ndarray, taught: Sequence[np.ndarray], plain: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """Paired difference of the test score, with teacher minus without, and its 95 % confidence interval.
+
+    With several seeds: Student's t over the pairs, which measures the luck of training (weights, order of molecules);
+    the test molecules are the same for both. With one seed: a paired bootstrap over the test molecules, which
+    measures the luck of the test part and knows nothing of the luck of training.
+
+    Args:
+        task: tells whether larger (ROC-AUC) or smaller (RMSE) is better.
+        labels: of the test part, float (molecules, targets), NaN where missing.
+        taught: predictions for the test part, one array of the same shape per seed.
+        plain: those of the same student with the same seeds and no teacher.
+
+    Returns:
+        ``mean``, ``ci95`` (a pair; None where there is no score), ``improved`` (the interval lies wholly on the
+        better side of zero), and ``verdict`` in plain words.
+    """
+
+    def gap(pair: tuple[np.ndarray, np.ndarray], rows: np.ndarray | slice = slice(None)) -> float:
+        return mean_score(scores(task, labels[rows], pair[0][rows])) - mean_score(
+            scores(task, labels[rows], pair[1][rows])
+        )
+
+    pairs = list(zip(taught, plain, strict=True))
+    gaps = np.array([gap(pair) for pair in pairs])
+    mean = float(gaps.mean())
+    if math.isnan(mean):
+        verdict = "The test part has no score, so nothing can be said about the pictures."
+        return {"mean": None, "ci95": None, "improved": False, "verdict": verdict}
+    if len(pairs) > 1:
+        half = float(stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps)))
+        low, high, over = mean - half, mean + half, f"over {len(gaps)} seeds"
+    else:
+        rng = np.random.default_rng(0)
+        draws = [gap(pairs[0], rng.integers(0, len(labels), len(labels))) for _ in range(RESAMPLES)]
+        low, high = (float(bound) for bound in np.nanquantile(draws, [0.025, 0.975]))
+        over = "over the test molecules; with one seed the luck of training is not counted, so use --seeds 3 or more"
+    name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
+    change = f"{name} {'rose' if mean > 0 else 'fell'} by {abs(mean):.3f} with the teacher"
+    span = f"95 % confidence interval {low:+.3f} to {high:+.3f} {over}"
+    improved = low > 0 if task == "classification" else high < 0
+    if improved:
+        verdict = f"Yes, the pictures helped: {change} ({span})."
+    elif low <= 0 <= high:
+        verdict = f"No clear effect of the pictures: {change}, and the interval includes zero ({span})."
+    else:
+        verdict = f"No, the pictures did harm: {change} ({span}). Use --teacher none for this table."
+    return {"mean": mean, "ci95": [low, high], "improved": improved, "verdict": verdict}

@@ -1,0 +1,102 @@
+"""The verb ``iem pretrain``: a corpus in, a teacher folder out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from iem.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides how a teacher is trained, besides corpus and seed."""
+
+    encoder: str = "resnet18"
+    """timm name of both encoders."""
+    size: int = 64
+    """Side of every picture in pixels."""
+    view_set: str = "tetrahedral"
+    """The directions a 3D picture may be taken from, and all of those that features are made of."""
+    views: int = 1
+    """Views drawn per molecule and visit."""
+    visits: int = 200_000
+    """Molecules seen in all, counted with repetition."""
+    batch_size: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    temperature: float = 0.1
+    """τ of the contrastive loss."""
+    standardise: bool = True
+    """Priors in units of their standard deviation over the corpus; raw values otherwise."""
+    turn: bool = True
+    flip: bool = False
+    grey: float = 0.0
+    round: int = 5_000
+    """Visits between two validations and checkpoints."""
+
+
+PRESETS = {
+    "default": Recipe(),
+    "paper": Recipe(
+        size=224,
+        view_set="paper",
+        views=4,
+        visits=60_000_000,
+        batch_size=128,
+        lr=0.01,
+        weight_decay=1e-4,
+        optimizer="sgd",
+        schedule="constant",
+        standardise=False,
+        flip=True,
+        grey=0.2,
+        round=100_000,
+    ),
+}
+"""``paper``: section 4.1 and the appendix; its centre crop leaves a picture of its own size as it is."""
+
+
+def pretrain(
+    corpus: Path,
+    *,
+    out: Path,
+    preset: Literal["default", "paper"] = "default",
+    encoder: str | None = None,
+    size: int | None = None,
+    visits: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    round: int | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> None:
+    """Train a teacher: two image encoders that see depictions and 3D views and learn five tasks from them.
+
+    The tasks are the contrast between the 2D and the 3D pictures of a molecule and the prediction of four priors
+    (atoms, bonds, geometry, properties) from either (eq. 1 to 4 of the paper). Pictures are drawn on the fly. The
+    teacher in OUT is the best on held-out molecules so far, and can be used while training goes on. Interrupted, the
+    same command goes on where it was.
+
+    Args:
+        corpus: Folder that "iem prepare" wrote.
+        out: Folder for the teacher.
+        preset: "default" learns most in little time; "paper" does what the paper did, at its size (a GPU cluster).
+        encoder: Image network by its timm name [resnet18].
+        size: Side of the pictures in pixels [64; paper: 224].
+        visits: Molecules to see in all, counted with repetition [200,000; paper: 60 million].
+        batch_size: Molecules per step [64; paper: 128].
+        lr: Highest learning rate [0.001; paper: 0.01].
+        round: Visits between two validations and checkpoints [5,000; paper: 100,000].
+        seed: Of weights, order, views and rotations.
+        jobs: Processes that draw [one per core; 0 draws in the training process].
+    """
+    given = {"encoder": encoder, "size": size, "visits": visits, "batch_size": batch_size, "lr": lr, "round": round}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in chosen.items():
+        if not isinstance(value, str) and value <= 0:
+            raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")
+    from iem.workflows.pretraining import train_teacher
+
+    train_teacher(corpus, out=out, recipe=replace(PRESETS[preset], **chosen), seed=seed, jobs=jobs)

@@ -1,0 +1,220 @@
+"""How a teacher is trained: five tasks, two encoders, one loss."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, final
+
+import lightning
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.progress import Progress, TaskID
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from iem import artifact
+from iem.chem.priors import PRIORS
+from iem.data.corpus import Corpus
+from iem.data.datasets import Augmentation, PictureDataset, Rounds
+from iem.errors import ConfigError
+from iem.losses.contrastive import contrastive_loss
+from iem.losses.terms import masked_mean, weigh
+from iem.nn.encoders import ImageEncoder
+from iem.nn.heads import PriorHead, prior_heads
+from iem.render.ballstick import BallStick
+from iem.render.depiction import Depiction
+from iem.render.views import rotations
+from iem.workflows.checkpoint import Checkpoints
+from iem.workflows.console import progress, say
+from iem.workflows.folders import open_run
+from iem.workflows.pretrain import Recipe
+from iem.workflows.training import quiet_trainer, run_to_end
+
+VALID_SHARE, VALID_MOST = 0.02, 1_000
+"""Held-out part of the corpus: a share of it, but never more molecules than this."""
+
+
+class FiveTasks(nn.Module):
+    """Two image encoders and the four heads they share; a batch in, the named terms of eq. 4 out."""
+
+    def __init__(self, architecture: str, *, temperature: float) -> None:
+        super().__init__()
+        self.encoder_2d = ImageEncoder(architecture)
+        self.encoder_3d = ImageEncoder(architecture)
+        self.heads = prior_heads(self.encoder_2d.dim, {name: prior.size for name, prior in PRIORS.items()})
+        self.temperature = temperature
+
+    def features(self, batch: dict[str, Tensor]) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
+        """Of the depictions, and of the 3D views with view-wise mean pooling."""
+        views = batch["views"]
+        spatial = self.encoder_3d(views.flatten(0, 1)).unflatten(0, views.shape[:2]).mean(dim=1)
+        return self.encoder_2d(batch["flat"]), spatial
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Contrast (eq. 1), and L1 per encoder and prior over known components (eq. 2 and 3)."""
+        flat, spatial = self.features(batch)
+        terms = {"contrast": contrastive_loss(flat, spatial, temperature=self.temperature)}
+        for view, features in (("2d", flat), ("3d", spatial)):
+            for name, head in self.heads.items():
+                gap = head(features) - head.standardise(batch[name])
+                terms[f"{view}_{name}"] = masked_mean(gap.abs(), batch[f"{name}_known"])
+        return terms
+
+
+@final
+class Pretraining(lightning.LightningModule):
+    """``FiveTasks`` under the trainer."""
+
+    def __init__(self, model: FiveTasks, recipe: Recipe, steps: int) -> None:
+        super().__init__()
+        self.model, self.recipe, self.steps = model, recipe, steps
+
+    def _loss(self, batch: dict[str, Tensor], stage: str) -> Tensor:
+        terms = self.model(batch)
+        loss = weigh(terms, dict.fromkeys(terms, 1.0))
+        named = {f"{stage}/{name}": value for name, value in loss.parts.items()}
+        self.log_dict(
+            named | {f"{stage}/loss": loss.total.detach()}, on_step=False, on_epoch=True, batch_size=len(batch["flat"])
+        )
+        return loss.total
+
+    def training_step(self, batch: dict[str, Tensor]) -> Tensor:
+        return self._loss(batch, "train")
+
+    def validation_step(self, batch: dict[str, Tensor]) -> None:
+        self._loss(batch, "valid")
+
+    def configure_optimizers(self) -> Any:
+        recipe = self.recipe
+        if recipe.optimizer == "sgd":
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(
+                self.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay
+            )
+        else:
+            optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+        if recipe.schedule == "constant":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=self.steps, pct_start=0.1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+@final
+class Watch(lightning.Callback):
+    """Progress bar, and the curve: one entry of mean losses per round."""
+
+    def __init__(self, bars: Progress, recipe: Recipe) -> None:
+        self.bars, self.recipe = bars, recipe
+        self.curve: list[dict[str, float]] = []
+        self.bar: TaskID | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        done = trainer.current_epoch * self.recipe.round
+        self.bar = self.bars.add_task("teaching the teacher", total=self.recipe.visits, completed=done, note="")
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, n: int) -> None:
+        assert self.bar is not None
+        self.bars.advance(self.bar, len(batch["flat"]))
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert self.bar is not None
+        visits = (trainer.current_epoch + 1) * self.recipe.round
+        means = {name: round(float(value), 5) for name, value in sorted(trainer.callback_metrics.items())}
+        self.curve.append({"visits": visits} | means)
+        self.bars.update(self.bar, note=f"held-out loss {means['valid/loss']:.3f}")
+        say(f"{visits:>10,} visits: loss {means['train/loss']:.3f}, held-out {means['valid/loss']:.3f}")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curve": self.curve}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.curve = state_dict["curve"]
+
+
+def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Half precision for the matrices and filters; statistics and biases are small and stay as they are."""
+    return {
+        name: tensor.half() if tensor.ndim > 1 and tensor.numel() > 4096 else tensor for name, tensor in tensors.items()
+    }
+
+
+def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, jobs: int | None = None) -> None:
+    """Train, resuming where an interrupted run of the same settings was; see ``iem.workflows.pretrain``."""
+    molecules = Corpus(corpus)
+    rounds = -(-recipe.visits // recipe.round)
+    if len(molecules) < 2 * recipe.batch_size:
+        raise ConfigError(
+            "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
+        )
+    open_run(out, asdict(recipe) | {"seed": seed, "corpus": molecules.digest}, kind="teacher")
+
+    order = np.random.default_rng((seed, len(molecules))).permutation(len(molecules))
+    held_out = min(VALID_MOST, max(recipe.batch_size, int(VALID_SHARE * len(molecules))))
+    valid, train = order[:held_out], np.sort(order[held_out:])
+
+    torch.manual_seed(seed)
+    model = FiveTasks(recipe.encoder, temperature=recipe.temperature)
+    if recipe.standardise:
+        for name, (mean, std) in molecules.prior_statistics(train).items():
+            head = model.heads[name]
+            assert isinstance(head, PriorHead)
+            head.mean.copy_(torch.from_numpy(mean))
+            head.std.copy_(torch.from_numpy(std))
+
+    renderer, depiction = BallStick(recipe.size), Depiction(recipe.size)
+    common: dict[str, Any] = {
+        "renderer": renderer,
+        "depiction": depiction,
+        "rotations": rotations(recipe.view_set),
+        "seed": seed,
+    }
+    moving = Augmentation(views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey)
+    workers = (os.cpu_count() or 1) if jobs is None else jobs
+    loading: dict[str, Any] = {
+        "batch_size": recipe.batch_size,
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+    }
+    train_loader = DataLoader(
+        PictureDataset(molecules, augmentation=moving, **common),
+        sampler=Rounds(train, length=recipe.round, seed=seed),
+        drop_last=True,
+        **loading,
+    )
+    valid_loader = DataLoader(
+        PictureDataset(molecules, **common), sampler=[(0, int(index)) for index in valid], **loading
+    )
+
+    checkpoint = out / "checkpoint.ckpt"
+    steps = rounds * len(train_loader)
+    say(
+        f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * recipe.round:,} visits in "
+        f"{steps:,} steps at {recipe.size}×{recipe.size} pixels"
+        + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
+    )
+    with progress("note") as bars:
+        watch = Watch(bars, recipe)
+
+        def keep(module: Pretraining) -> None:
+            card = {
+                "architecture": recipe.encoder,
+                "views": ["2d", "3d"],
+                "priors": {name: prior.size for name, prior in PRIORS.items()},
+                "size": recipe.size,
+                "view_set": recipe.view_set,
+                "renderer": renderer.signature,
+                "depiction": depiction.signature,
+                "recipe": asdict(recipe) | {"seed": seed},
+                "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
+                "curve": watch.curve,
+                "licence": "MIT",
+            }
+            artifact.save(out, halved(module.model.state_dict()), card, kind="teacher")
+
+        best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
+        trainer = quiet_trainer(max_epochs=rounds, callbacks=[watch, best])
+        module = Pretraining(model, recipe, steps)
+        run_to_end(trainer, module, train_loader, valid_loader, checkpoint=checkpoint)
+    (out / "curve.json").write_text(json.dumps(watch.curve, indent=1))
+    say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}")

@@ -1,0 +1,45 @@
+"""The trainer as every training here wants it: no chatter, no folders of its own, exact resume."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+
+def quiet_trainer(*, max_epochs: int, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
+    """A Lightning trainer on the best device at hand whose output is left to our own callbacks."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")  # advice on workers and log intervals, for its developers
+    return lightning.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=max_epochs,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def run_to_end(
+    trainer: lightning.Trainer, module: lightning.LightningModule, train: Any, valid: Any, *, checkpoint: Path
+) -> None:
+    """Train, going on from the checkpoint if there is one.
+
+    Raises:
+        KeyboardInterrupt: as pressed; Lightning would turn it into an exit that hides what can be done next.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, train, valid, ckpt_path=checkpoint if checkpoint.exists() else None)
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+    finally:
+        signal.signal(signal.SIGINT, handler)
