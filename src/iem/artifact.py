@@ -54,7 +54,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any], *
     digest = hashlib.sha256(content).hexdigest()
     write_bytes(folder / WEIGHTS, content)
     head = {"program": "iem", "kind": kind, "schema": SCHEMA, "digest": digest, "versions": versions()}
-    write_json(folder / CARD, head | dict(card))
+    write_json(folder / CARD, dict(card) | head)
     return digest
 
 

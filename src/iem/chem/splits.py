@@ -25,14 +25,10 @@ def scaffold(molecule: str | Mol) -> str:
     Raises:
         MoleculeError: the SMILES cannot be parsed.
     """
-    return MurckoScaffoldSmiles(
-        mol=parse(molecule) if isinstance(molecule, str) else molecule, includeChirality=True
-    )
+    return MurckoScaffoldSmiles(mol=parse(molecule) if isinstance(molecule, str) else molecule, includeChirality=True)
 
 
-def scaffold_split(
-    molecules: Sequence[str | Mol], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-) -> Split:
+def scaffold_split(molecules: Sequence[str | Mol], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)) -> Split:
     """The deterministic scaffold split of Hu et al. (ICLR 2020, doi:10.48550/arXiv.1905.12265), on which the paper's
     tables rest.
 
@@ -42,7 +38,7 @@ def scaffold_split(
     part. So the test part holds the rare scaffolds.
 
     Args:
-        molecules: SMILES or molecules; canonical SMILES make sure that one molecule written in two ways has one scaffold.
+        molecules: SMILES or molecules; canonical SMILES, so that one molecule written in two ways has one scaffold.
         fractions: shares of train, valid and test; they sum to 1.
 
     Raises:
@@ -67,9 +63,7 @@ def scaffold_split(
     return _split((train, valid, test), f"scaffold split of {len(molecules)} molecules with {len(groups)} scaffolds")
 
 
-def random_split(
-    keys: Sequence[str], seed: int, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
-) -> Split:
+def random_split(keys: Sequence[str], seed: int, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)) -> Split:
     """Molecules at random, all rows of one key in one part.
 
     Args:

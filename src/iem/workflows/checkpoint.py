@@ -44,8 +44,11 @@ class Checkpoints(lightning.Callback):
         self.every, self.patience = every, patience
         self.best, self.best_epoch = -float("inf"), -1
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 0:  # after the loader has drawn its own seed, which it does once more in a resumed run
+            torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         figure = self.sign * float(trainer.callback_metrics[self.monitor])

@@ -1,0 +1,68 @@
+# Everything here builds what it needs: `make demo` and `make test` run on a machine with Python 3.11 or later,
+# git and make. VENV=folder puts the virtual environment elsewhere, PYTHON=program makes it with another Python.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check format format-check lint types layers docs clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Each stamp says that an installation came to its end, so that a broken one is taken up again.
+$(VENV)/.iem: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "iem needs Python 3.11 or later, and $(PYTHON) is "\
+	+ sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
+	@echo "installing iem into $(VENV): some minutes the first time"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.iem
+	@$(PIP) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.iem
+	@$(PIP) --editable ".[docs]"
+	@touch $@
+
+demo: $(VENV)/.iem  ## train on FreeSolv with and without pictures, predict, draw; then read demo/model/report.html
+	$(BIN)/iem fit freesolv --compare --seeds 3 --epochs 40 --out demo/model
+	$(BIN)/iem predict demo/model "CCO" "c1ccccc1O" "CC(=O)Oc1ccccc1C(=O)O" "not a molecule" --out demo/predictions.csv
+	$(BIN)/iem render "CCO" "c1ccccc1O" "CC(=O)Oc1ccccc1C(=O)O" --out demo/molecules.png
+	@echo && cat demo/predictions.csv
+	@echo && echo "report:      demo/model/report.html" && echo "predictions: demo/predictions.csv" \
+	&& echo "pictures:    demo/molecules.png"
+
+test: $(VENV)/.dev  ## run all tests
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.dev  ## run the tests that take less than ten seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+check: format-check lint types layers test docs  ## everything that must hold before a change is merged
+
+format: $(VENV)/.dev  ## format the code and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+format-check: $(VENV)/.dev
+	$(BIN)/ruff format --check
+
+lint: $(VENV)/.dev  ## style and likely mistakes
+	$(BIN)/ruff check
+
+types: $(VENV)/.dev  ## check the types
+	$(BIN)/mypy
+
+layers: $(VENV)/.dev  ## imports go downwards only
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs  ## build the manual into site/
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+clean:  ## remove the environment, the demo and everything built
+	rm -rf $(VENV) demo site build dist

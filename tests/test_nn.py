@@ -1,0 +1,93 @@
+"""Encoders, heads and the teacher's folder."""
+
+import pytest
+import torch
+
+from iem import artifact
+from iem.errors import ArtifactError, UnknownNameError
+from iem.nn.encoders import ImageEncoder
+from iem.nn.heads import PriorHead, prior_heads
+from iem.nn.teacher import Teacher, load_teacher
+
+SIZES = {"atom": 19, "bond": 4, "geometry": 60, "property": 8}
+
+
+def pictures(*shape):
+    return torch.randint(0, 256, (*shape, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def teacher_folder(tmp_path_factory):
+    """An untrained teacher as ``iem pretrain`` would write it."""
+    folder = tmp_path_factory.mktemp("teacher")
+    torch.manual_seed(0)
+    encoder, heads = ImageEncoder(), prior_heads(512, SIZES)
+    tensors = {f"encoder_3d.{name}": value for name, value in encoder.state_dict().items()}
+    tensors |= {f"heads.{name}": value for name, value in heads.state_dict().items()}
+    card = {"architecture": "resnet18", "views": ["3d"], "priors": SIZES, "size": 32, "view_set": "paper"}
+    artifact.save(folder, tensors, card, kind="teacher")
+    return folder
+
+
+def test_the_paper_dimensions():
+    encoder = ImageEncoder("resnet18")
+    assert encoder(pictures(2)).shape == (2, 512)
+    head = PriorHead(512, 60)
+    assert (head.first.in_features, head.first.out_features, head.second.out_features) == (512, 256, 60)
+    assert {name: head.second.out_features for name, head in prior_heads(512, SIZES).items()} == SIZES
+
+
+def test_an_empty_page_is_zero_to_the_network():
+    encoder = ImageEncoder()
+    seen = []
+    encoder.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder(torch.full((2, 32, 32, 3), 255, dtype=torch.uint8))
+    assert not seen[0].any()
+
+
+def test_an_unknown_encoder_is_named():
+    with pytest.raises(UnknownNameError, match="timm has no image encoder called 'resnet999'"):
+        ImageEncoder("resnet999")
+
+
+def test_teacher_pools_over_views_and_never_trains(teacher_folder):
+    teacher = load_teacher(teacher_folder)
+    views = pictures(3, 4)
+    features = teacher(views)
+    assert features.shape == (3, 512)
+    one_by_one = torch.stack([torch.stack([teacher.encoder(view[None])[0] for view in mol]).mean(0) for mol in views])
+    torch.testing.assert_close(features, one_by_one, rtol=1e-4, atol=1e-5)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    teacher.train()
+    teacher(views)
+    assert not teacher.training
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_heads_standardise_with_their_own_statistics():
+    head = PriorHead(512, 2)
+    head.mean.copy_(torch.tensor([1.0, 2.0]))
+    head.std.copy_(torch.tensor([2.0, 4.0]))
+    torch.testing.assert_close(head.standardise(torch.tensor([[3.0, 2.0]])), torch.tensor([[1.0, 0.0]]))
+
+
+def test_a_teacher_without_the_wanted_encoder_says_so(teacher_folder):
+    with pytest.raises(ArtifactError, match="has no 2d encoder, only 3d"):
+        load_teacher(teacher_folder, view="2d")
+
+
+def test_a_teacher_with_mis_shaped_tensors_is_refused(tmp_path, teacher_folder):
+    tensors, card = artifact.load(teacher_folder, kind="teacher")
+    tensors["heads.atom.second.weight"] = torch.zeros(3, 3)
+    del tensors["heads.bond.second.bias"]
+    artifact.save(tmp_path, tensors, card, kind="teacher")
+    with pytest.raises(ArtifactError, match=r"missing: heads.bond.second.bias.*heads.atom.second.weight is \(3, 3\)"):
+        load_teacher(tmp_path)
+
+
+def test_teacher_is_frozen_from_birth():
+    encoder, heads = ImageEncoder(), prior_heads(512, SIZES)
+    teacher = Teacher(encoder, heads, {"digest": "x"})
+    assert teacher.dim == 512
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
