@@ -14,8 +14,6 @@ help:  ## show this list
 
 # Each stamp says that an installation came to its end, so that a broken one is taken up again.
 $(VENV)/.iem: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "iem needs Python 3.11 or later, and $(PYTHON) is "\
-	+ sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 	@echo "installing iem into $(VENV): some minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable .

@@ -32,6 +32,11 @@ def is_missing(cell: object) -> bool:
     return cell is None or cell is pd.NA or cell != cell or (isinstance(cell, str) and cell.strip().lower() in MISSING)
 
 
+def is_number(cell: object) -> bool:
+    """Whether a cell reads as a number, finite or not."""
+    return _number(cell) is not None
+
+
 def is_smiles_name(column: str) -> bool:
     """Whether a column is called as columns of SMILES are."""
     name = re.sub(r"[^a-z]", "", column.lower())
@@ -109,7 +114,7 @@ def _sample(column: pd.Series) -> list[str]:
         return []
     cells = [cell.strip() for cell in column.dropna().unique() if isinstance(cell, str) and not is_missing(cell)]
     cells = cells[:: max(1, len(cells) // SAMPLE)][:SAMPLE]
-    return [] if all(_number(cell) is not None for cell in cells) else cells
+    return [] if all(map(is_number, cells)) else cells
 
 
 class Numbers(NamedTuple):
@@ -155,7 +160,7 @@ def numbers(column: pd.Series, *, comma: bool = False) -> Numbers:
     fine = [math.nan if value is None or not math.isfinite(value) else value for value in read]
     values = np.array([*fine, math.nan])[codes]
     wrong = {
-        code: f"{cell!r} is {'not a number' if value is None else 'not finite'}"
+        code: f"'{cell}' is {'not a number' if value is None else 'not finite'}"
         for code, (cell, value) in enumerate(zip(cells, read, strict=True))
         if not is_missing(cell) and (value is None or not math.isfinite(value))
     }
@@ -182,7 +187,7 @@ class Targets(NamedTuple):
     """What is to be learned."""
 
     names: list[str]
-    task: str
+    task: str | None
     columns: list[Numbers]
     notes: list[str]
 
@@ -208,7 +213,7 @@ def find_targets(
         found = {name: numbers(frame[name], comma=comma) for name in named}
         for name, column in found.items():
             _check_target(name, column, task)
-        notes = []
+        notes: list[str] = []
     else:
         found, notes = _numeric_columns(frame, comma)
         if task is not None:
@@ -217,7 +222,9 @@ def find_targets(
             notes += _skipped("not for this task", [name for name in found if name not in chosen])
             found = chosen
         if not found:
-            raise TableError(f"{table} has no column of labels to learn from; its columns: {listing(frame.columns)}")
+            raise TableError(
+                f"{table} has no column of labels to learn from; besides the molecules it has: {listing(frame.columns)}"
+            )
     binary = [name for name, column in found.items() if column.is_binary]
     if task is None and 0 < len(binary) < len(found):
         rest = [name for name in found if name not in binary]
@@ -234,11 +241,11 @@ def _check_target(name: str, column: Numbers, task: str | None) -> None:
     if not len(column.known) and not column.wrong:
         raise TableError(f"target {name!r} has no labels: all its cells are blank; choose another --target")
     if not column.is_numeric:
-        place, reason = next(iter(column.wrong.items()))
+        reason = next(iter(column.wrong.values()))
         total = len(column.wrong) + len(column.known)
         raise TableError(
-            f"target {name!r} is not numeric: {len(column.wrong):,} of {total:,} labels are no numbers, the first in "
-            f"usable row {place}: {reason}; choose another --target"
+            f"target {name!r} is not numeric: {len(column.wrong):,} of {total:,} labels are no finite numbers "
+            f"({reason}); choose another --target"
         )
     if len(values := np.unique(column.known)) == 1:
         kind = "one class only" if column.is_binary and task != "regression" else "one value only"

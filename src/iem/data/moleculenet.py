@@ -166,8 +166,8 @@ def _download(dataset: Dataset) -> bytes:
             path = pooch.retrieve(dataset.url, known_hash=f"sha256:{dataset.sha256}", fname="source", path=folder)
         except OSError as error:  # includes all that requests raises
             raise UnavailableError(
-                f"the table {dataset.name!r} is neither in $IEM_DATA nor in the cache "
-                f"({_cached(dataset.name).parent}), and {dataset.url} cannot be downloaded: {_why(error)}; connect to the network once, or {instead}"
+                f"the table {dataset.name!r} is neither in $IEM_DATA nor in the cache ({_cached(dataset.name).parent}) "
+                f"and {dataset.url} cannot be downloaded: {_why(error)}; connect to the network once, or {instead}"
             ) from error
         except ValueError as error:  # pooch's way to say that the hash differs
             raise UnavailableError(
@@ -181,7 +181,7 @@ def _why(error: OSError) -> str:
     """Network errors in a few words: those of requests tell the story of every layer below."""
     from requests import ConnectionError, HTTPError, Timeout
 
-    if isinstance(error, HTTPError):
+    if isinstance(error, HTTPError) and error.response is not None:
         return f"the server answers {error.response.status_code}"
     if isinstance(error, Timeout):
         return "the server does not answer in time"

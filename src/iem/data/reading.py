@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pandas as pd
 
-from iem.data.columns import is_molecule, is_smiles_name
+from iem.data.columns import is_molecule, is_number, is_smiles_name
 from iem.data.sdf import read_sdf
 from iem.errors import TableError
 
@@ -43,6 +43,8 @@ class Source(NamedTuple):
 
     name: str
     """For messages."""
+    form: str
+    """``text``, ``list``, ``SDF``, ``Parquet`` or ``frame``."""
     notes: list[str]
     """What was recognised."""
     smiles: str | None
@@ -75,7 +77,9 @@ def open_source(source: "str | Path | pd.DataFrame", rows: int) -> Iterator[Sour
 
 
 def _open_file(source: str | Path, name: str, rows: int, stack: ExitStack) -> Source:
-    stream: Any = sys.stdin.buffer if str(source) == "-" else stack.enter_context(Path(source).open("rb"))
+    stream: Any = sys.stdin.buffer
+    if str(source) != "-":
+        stream = stack.enter_context(Path(source).open("rb"))  # noqa: SIM115 the stack closes it
     if stream.peek(2)[:2] == b"\x1f\x8b":
         stream = stack.enter_context(gzip.GzipFile(fileobj=stream))
     head = stream.peek(4)[:4]
@@ -87,8 +91,10 @@ def _open_file(source: str | Path, name: str, rows: int, stack: ExitStack) -> So
         return _open_parquet(stream, name, rows, stack)
     suffix = Path(name.lower().removesuffix(".gz")).suffix
     if suffix in (".sdf", ".sd"):
-        return Source(name, [], "smiles", "", (Piece(*piece) for piece in read_sdf(_text(stream, head), rows)))
-    return _open_text(stream, head, name, rows, is_list=suffix in (".smi", ".smiles", ".ism"))
+        return Source(
+            name, "SDF", [], "smiles", "", (Piece(*piece) for piece in read_sdf(_text(stream, head, stack), rows))
+        )
+    return _open_text(_text(stream, head, stack), name, rows, is_list=suffix in (".smi", ".smiles", ".ism"))
 
 
 @contextmanager
@@ -137,15 +143,16 @@ def _latin(byte: int) -> str:
 codecs.register_error("iem-latin-1", _mend)
 
 
-def _text(stream: BinaryIO, head: bytes) -> io.TextIOWrapper:
+def _text(stream: BinaryIO, head: bytes, stack: ExitStack) -> io.TextIOWrapper:
     wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return io.TextIOWrapper(stream, "utf-16" if wide else "utf-8-sig", errors="iem-latin-1", newline="")
+    lines = io.TextIOWrapper(stream, "utf-16" if wide else "utf-8-sig", errors="iem-latin-1", newline="")
+    stack.callback(lines.detach)  # whoever opened the stream closes it: standard input stays open
+    return lines
 
 
-def _open_text(stream: Any, head: bytes, name: str, rows: int, *, is_list: bool) -> Source:
+def _open_text(lines: io.TextIOWrapper, name: str, rows: int, *, is_list: bool) -> Source:
     notes = []
-    lines = _text(stream, head)
-    first = [line for line in islice(lines, HEAD)]
+    first = list(islice(lines, HEAD))
     full = [line for line in first if line.strip()]
     if not full:
         raise TableError(f"{name} holds nothing but blank lines; it needs a header line and one row per molecule")
@@ -155,15 +162,16 @@ def _open_text(stream: Any, head: bytes, name: str, rows: int, *, is_list: bool)
     header = [cell.strip() for cell in next(csv.reader(full, delimiter=separator))]
     if is_list or (len(header) == 1 and header[0] and is_molecule(header[0].split()[0])):
         notes.append("read as a list of SMILES without header")
-        return Source(name, notes, "smiles", "", _list_pieces(chain(first, lines), full, rows))
-    if any(is_molecule(cell, strict=True) for cell in header):
+        return Source(name, "list", notes, "smiles", "", _list_pieces(chain(first, lines), full, rows))
+    numeric = any(is_number(cell) for cell in header)
+    if any(is_molecule(cell, strict=not numeric) for cell in header):  # data, then, and all the more beside a number
         raise TableError(f"the first line of {name} is a molecule and not a header; add one, such as: smiles,target")
     columns = [cell or f"Unnamed: {number}" for number, cell in enumerate(header)]
     _check_columns(name, columns)
     if len(columns) > 1 and separator != ",":
         notes.append(f"separator: {'tab' if separator == chr(9) else separator}")
     records = csv.reader(chain(first, lines), delimiter=separator, strict=True)
-    return Source(name, notes, None, separator, _text_pieces(records, columns, name, rows))
+    return Source(name, "text", notes, None, separator, _text_pieces(records, columns, name, rows))
 
 
 def _separator(lines: Sequence[str]) -> str:
@@ -221,7 +229,7 @@ def _open_frame(frame: pd.DataFrame, rows: int) -> Source:
     frame = frame.set_axis([str(column) for column in frame.columns], axis="columns").reset_index(drop=True)
     cuts = range(0, len(frame), rows)
     pieces = (Piece(frame.iloc[cut : cut + rows].reset_index(drop=True), {}, {}) for cut in cuts)
-    return Source("the data frame", [], None, "", pieces)
+    return Source("the data frame", "frame", [], None, "", pieces)
 
 
 def _open_parquet(stream: Any, name: str, rows: int, stack: ExitStack) -> Source:
@@ -229,7 +237,7 @@ def _open_parquet(stream: Any, name: str, rows: int, stack: ExitStack) -> Source
     from pyarrow import parquet
 
     if isinstance(stream, gzip.GzipFile) or not stream.seekable():  # Parquet is read from its end
-        whole = stack.enter_context(tempfile.TemporaryFile())
+        whole = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         shutil.copyfileobj(stream, whole)
         stream = whole
     try:
@@ -246,4 +254,4 @@ def _open_parquet(stream: Any, name: str, rows: int, stack: ExitStack) -> Source
         except pyarrow.ArrowException as error:
             raise TableError(f"{name} is a damaged Parquet file ({error}); copy or download it again") from error
 
-    return Source(name, [], None, "", pieces())
+    return Source(name, "Parquet", [], None, "", pieces())

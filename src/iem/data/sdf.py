@@ -14,9 +14,7 @@ _FIELD = re.compile(r">.*?<(.*)>")
 """The line that opens a property: ``>  <NAME>``, sometimes with a number behind."""
 
 
-def read_sdf(
-    lines: Iterable[str], rows: int
-) -> Iterator[tuple[pd.DataFrame, dict[int, Mol], dict[int, str]]]:
+def read_sdf(lines: Iterable[str], rows: int) -> Iterator[tuple[pd.DataFrame, dict[int, Mol], dict[int, str]]]:
     """Records in pieces: a column ``smiles``, the properties as written, and ``title`` where records have one.
 
     Args:

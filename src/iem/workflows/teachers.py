@@ -1,6 +1,5 @@
 """The verb ``iem teacher``: what a teacher is and how it was taught."""
 
-from pathlib import Path
 
 
 def teacher(name: str = "default") -> None:

@@ -1,0 +1,250 @@
+"""One conformer per molecule, always the same and always in time: ETKDGv3, MMFF94, and a ladder for hard cases."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, delayed
+from rdkit import Chem, rdBase
+from rdkit.Chem import Mol, rdDepictor, rdDistGeom
+from rdkit.Chem import rdForceFieldHelpers as force_fields
+
+from iem.chem.molecules import canonical, parse
+from iem.errors import ConfigError, MoleculeError
+from iem.records import Geometry
+
+MOST_DRAWN = 1000
+"""Atoms. RDKit's flat layout takes 1.5 s here and minutes at 5,000; no picture could show more."""
+MOST_EMBEDDED = 400
+"""Atoms, hydrogens included. Beyond, single steps of RDKit outlast the time limit and hardly any embedding succeeds."""
+ATTEMPTS = 30
+"""Embeddings per rung of the ladder; 10 fail for 3 % of drug-like molecules."""
+GAP = 3.0
+"""Ångström between the fragments of a salt, which RDKit embeds one on top of the other."""
+FLAT = 0.01
+"""Ångström; coordinates that differ less than this in z are a drawing, not a conformer."""
+
+_ORDERS = {
+    Chem.BondType.SINGLE: 0,
+    Chem.BondType.DOUBLE: 1,
+    Chem.BondType.TRIPLE: 2,
+    Chem.BondType.AROMATIC: 3,
+}
+
+
+@dataclass(frozen=True)
+class ConformerSettings:
+    """How conformers are made."""
+
+    seed: int = 0
+    """Seed of the embedding."""
+    timeout: float = 10.0
+    """Seconds for one molecule; RDKit counts whole seconds, and finishes the step that it is in."""
+    relax: int = 200
+    """Iterations of MMFF94, or of UFF where MMFF94 lacks parameters; 0 leaves the embedding as it is."""
+
+    def __post_init__(self) -> None:
+        if not self.timeout >= 1:
+            raise ConfigError("timeout", self.timeout, "RDKit needs at least 1 second")
+        if self.relax < 0:
+            raise ConfigError("relax", self.relax, "the number of iterations cannot be negative")
+
+    @property
+    def signature(self) -> str:
+        """Everything that coordinates depend on, as text."""
+        return (
+            f"etkdgv3(seed={self.seed},attempts={ATTEMPTS},largest={MOST_EMBEDDED},timeout={self.timeout:g})"
+            f"+mmff94({self.relax})+rdkit({rdBase.rdkitVersion})"
+        )
+
+
+def conformer(mol: Mol, settings: ConformerSettings | None = None) -> Geometry:
+    """Heavy atoms of one molecule in space, whatever the spelling of its SMILES.
+
+    The molecule is rebuilt from its canonical SMILES, so atoms are in canonical order and the same molecule has the
+    same coordinates everywhere. Hydrogens take part in embedding and relaxation and are left out of the result,
+    unless the molecule is nothing but hydrogen. Ladder, recorded in ``status``: ETKDGv3 (``etkdg``), ETKDGv3 from
+    random coordinates (``etkdg-random-coords``), RDKit's 2D layout with z = 0 (``flat``). Each rung has a fixed number
+    of attempts, so that only a molecule which meets the time limit can differ between a fast and a slow machine.
+    Fragments stand side by side; the centre of the atoms is the origin.
+
+    Raises:
+        MoleculeError: stage ``conformer``: more than ``MOST_DRAWN`` atoms, or RDKit cannot even draw it flat.
+
+    References:
+        Wang et al., J. Chem. Inf. Model. 2020, doi:10.1021/acs.jcim.0c00025 (ETKDGv3);
+        Halgren, J. Comput. Chem. 1996, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P (MMFF94).
+    """
+    settings = settings or ConformerSettings()
+    ordered = _ordered(mol)
+    with rdBase.BlockLogs():
+        full = Chem.AddHs(ordered)
+        if full.GetNumAtoms() > MOST_EMBEDDED:
+            return _flat(ordered)
+        deadline = time.monotonic() + settings.timeout
+        for status, random_start in (("etkdg", False), ("etkdg-random-coords", True)):
+            if _embed(full, settings.seed, deadline, random_start):
+                _relax(full, settings.relax, deadline)
+                points = full.GetConformer().GetPositions()
+                if np.isfinite(points).all():
+                    return _geometry(ordered, _side_by_side(ordered, points[: ordered.GetNumAtoms()]), status)
+        return _flat(ordered)
+
+
+def flat_geometry(mol: Mol) -> Geometry:
+    """RDKit's 2D layout (bonds of 1.5 Å) with z = 0, in the atom order of ``conformer``.
+
+    Raises:
+        MoleculeError: stage ``conformer``, as in ``conformer``.
+    """
+    ordered = _ordered(mol)
+    with rdBase.BlockLogs():
+        return _flat(ordered)
+
+
+def is_3d(mol: Mol) -> bool:
+    """Whether the molecule carries coordinates that are a conformer and not a drawing.
+
+    The header of an SDF is not believed: the atoms must leave the plane of the paper.
+    """
+    if not mol.GetNumConformers():
+        return False
+    points = mol.GetConformer().GetPositions()
+    return bool(np.isfinite(points).all() and len(points) and np.ptp(points[:, 2]) > FLAT)
+
+
+def given_geometry(mol: Mol) -> Geometry:
+    """The coordinates that the molecule came with (``given``), in the atom order of its canonical SMILES.
+
+    Raises:
+        MoleculeError: stage ``conformer``: it has no 3D coordinates (see ``is_3d``) or too many atoms.
+    """
+    with rdBase.BlockLogs():
+        bare = Chem.RemoveHs(mol)
+    _check_size(bare)
+    name = canonical(bare)
+    if not is_3d(mol):
+        raise MoleculeError(name, "conformer", "it comes without 3D coordinates")
+    order = list(map(int, bare.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"]))
+    return _geometry(Chem.RenumberAtoms(bare, order), bare.GetConformer().GetPositions()[order], "given")
+
+
+def conformers(
+    molecules: Iterable[str | Mol], settings: ConformerSettings | None = None, jobs: int = -1
+) -> Iterator[Geometry | MoleculeError]:
+    """One conformer after the other, in the order of the input, made by several processes.
+
+    Args:
+        molecules: SMILES or molecules; read as they are needed, so there may be any number.
+        settings: see ``ConformerSettings``.
+        jobs: processes; 1 stays in this one, -1 takes every core.
+
+    Yields:
+        The geometry, or the ``MoleculeError`` that kept it from being made: one bad molecule stops nobody else.
+    """
+    spellings = (item if isinstance(item, str) else canonical(item) for item in molecules)
+    if jobs == 1:
+        return (_attempt(spelling, settings) for spelling in spellings)
+    parallel = Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="8*n_jobs")
+    return parallel(delayed(_attempt)(spelling, settings) for spelling in spellings)
+
+
+def _attempt(spelling: str, settings: ConformerSettings | None) -> Geometry | MoleculeError:
+    try:
+        return conformer(parse(spelling), settings)
+    except MoleculeError as error:
+        return error
+
+
+def _ordered(mol: Mol) -> Mol:
+    """The same molecule, freshly read from its canonical SMILES."""
+    _check_size(mol, "")
+    return parse(canonical(mol))
+
+
+def _check_size(mol: Mol, name: str) -> None:
+    count = mol.GetNumAtoms()
+    if count > MOST_DRAWN:
+        raise MoleculeError(
+            name or f"a molecule of {count:,} atoms", "conformer", f"pictures end at {MOST_DRAWN} atoms"
+        )
+
+
+def _embed(full: Mol, seed: int, deadline: float, random_start: bool) -> bool:
+    """Give the molecule, hydrogens included, its conformer; false where there is no time left or no success."""
+    # RDKit counts the limit for each fragment anew, in whole seconds, and takes 0 for "no limit".
+    seconds = int(deadline - time.monotonic()) // _fragments(full)
+    if seconds < 1:
+        return False
+    parameters = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = seed
+    parameters.maxIterations = ATTEMPTS
+    parameters.timeout = seconds
+    parameters.useRandomCoords = random_start
+    try:
+        return rdDistGeom.EmbedMolecule(full, parameters) == 0
+    except (RuntimeError, ValueError):  # bounds that contradict each other: metals, wildcards, impossible cages
+        return False
+
+
+def _fragments(full: Mol) -> int:
+    """Number of fragments that have a shape; a single ion costs no time."""
+    return max(1, sum(len(atoms) > 2 for atoms in Chem.GetMolFrags(full)))
+
+
+def _relax(full: Mol, iterations: int, deadline: float) -> None:
+    """Minimise the energy in place; ends at a minimum, after the iterations, or when time is up."""
+    if not iterations:
+        return
+    parameters = force_fields.MMFFGetMoleculeProperties(full)
+    if parameters is not None:
+        field = force_fields.MMFFGetMoleculeForceField(full, parameters)
+    elif force_fields.UFFHasAllMoleculeParams(full):
+        field = force_fields.UFFGetMoleculeForceField(full)
+    else:
+        return
+    field.Initialize()
+    for done in range(0, iterations, 100):
+        if time.monotonic() > deadline or not field.Minimize(maxIts=min(100, iterations - done)):
+            return
+
+
+def _side_by_side(mol: Mol, points: np.ndarray) -> np.ndarray:
+    """Move fragments along x so that none lies inside another; ``points`` (atoms, 3) in the order of ``mol``."""
+    placed, edge = points.copy(), None
+    for atoms in map(list, Chem.GetMolFrags(mol)):
+        own = points[atoms] - points[atoms].mean(axis=0)
+        if edge is not None:
+            own[:, 0] += edge + GAP - own[:, 0].min()
+        placed[atoms], edge = own, own[:, 0].max()
+    return placed
+
+
+def _flat(ordered: Mol) -> Geometry:
+    try:
+        rdDepictor.Compute2DCoords(ordered)
+    except (RuntimeError, ValueError) as error:
+        raise MoleculeError(canonical(ordered), "conformer", f"RDKit cannot draw it ({error})") from error
+    return _geometry(ordered, ordered.GetConformer().GetPositions(), "flat")
+
+
+def _geometry(mol: Mol, points: np.ndarray, status: str) -> Geometry:
+    """Heavy atoms and the bonds between them; ``points`` (atoms, 3) in the order of ``mol``."""
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=np.uint8)
+    kept = np.flatnonzero(numbers != 1)
+    if not kept.size:
+        kept = np.arange(len(numbers))
+    place = {int(atom): index for index, atom in enumerate(kept)}
+    bonds = [
+        (place[bond.GetBeginAtomIdx()], place[bond.GetEndAtomIdx()], _ORDERS.get(bond.GetBondType(), 0))
+        for bond in mol.GetBonds()
+        if bond.GetBeginAtomIdx() in place and bond.GetEndAtomIdx() in place
+    ]
+    drawn = points[kept]
+    return Geometry(
+        numbers=numbers[kept],
+        bonds=np.array(bonds, dtype=np.uint16).reshape(-1, 3),
+        coordinates=(drawn - drawn.mean(axis=0)).astype(np.float32),
+        status=status,
+    )

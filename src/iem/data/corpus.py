@@ -1,0 +1,191 @@
+"""A corpus: molecules with coordinates and priors, in Parquet shards that a killed run can go on from."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from iem.chem.priors import geometry_prior, known_where_finite
+from iem.errors import ArtifactError, OutputError
+from iem.records import STATUSES, Geometry, PriorTarget, Rejection
+
+MANIFEST, REJECTED = "manifest.json", "rejected.parquet"
+SCHEMA = 1
+COLUMNS = pa.schema(
+    [
+        ("smiles", pa.string()),
+        ("numbers", pa.list_(pa.uint8())),
+        ("bonds", pa.list_(pa.uint16())),  # begin, end, order; bond after bond
+        ("coordinates", pa.list_(pa.float16())),  # ångström; x, y, z; atom after atom
+        ("atom", pa.list_(pa.float32())),
+        ("bond", pa.list_(pa.float32())),
+        ("property", pa.list_(pa.float32())),  # NaN where unknown; the geometry prior follows from the coordinates
+        ("status", pa.string()),
+    ]
+)
+
+
+class Record(NamedTuple):
+    """One molecule of a corpus."""
+
+    smiles: str
+    geometry: Geometry
+    priors: dict[str, PriorTarget]
+
+
+def table_of(records: Sequence[Record]) -> pa.Table:
+    """Molecules as the rows of a shard."""
+
+    def known(record: Record, prior: str) -> np.ndarray:
+        target = record.priors[prior]
+        return np.where(target.known, target.values, np.nan).astype(np.float32)
+
+    columns = {
+        "smiles": [record.smiles for record in records],
+        "numbers": [record.geometry.numbers for record in records],
+        "bonds": [record.geometry.bonds.ravel() for record in records],
+        "coordinates": [record.geometry.coordinates.astype(np.float16).ravel() for record in records],
+        **{prior: [known(record, prior) for record in records] for prior in ("atom", "bond", "property")},
+        "status": [record.geometry.status for record in records],
+    }
+    return pa.table(columns, schema=COLUMNS)
+
+
+def read_shard(path: Path, causes: str) -> pa.Table | None:
+    """A shard that is whole and was made from these causes; None if it must be made again."""
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        return None
+    return table if (table.schema.metadata or {}).get(b"causes") == causes.encode() else None
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error}; free some space and run the same command again") from error
+
+
+def rejections(rows: Sequence[Rejection]) -> pa.Table:
+    """Left-out inputs as a table."""
+    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
+    kinds = (pa.int64(), pa.string(), pa.string(), pa.string())
+    arrays = [pa.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
+    return pa.table(arrays, names=list(Rejection._fields))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a corpus folder, finished or not.
+
+    Raises:
+        ArtifactError: there is none, or it is not ours or of another version.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(f"{folder} is not a corpus: it has no {MANIFEST}; make one with iem prepare")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); prepare the corpus again") from error
+    if not isinstance(manifest, dict) or manifest.get("kind") != "corpus":
+        raise ArtifactError(f"{path} was not written by iem; name a folder that iem prepare wrote")
+    if manifest.get("schema") != SCHEMA:
+        raise ArtifactError(
+            f"{folder} has format version {manifest.get('schema')}, and this iem reads version {SCHEMA}"
+        )
+    return manifest
+
+
+@final
+class Corpus:
+    """Random access to the molecules of a finished corpus.
+
+    Raises:
+        ArtifactError: unfinished, empty, damaged, or of another version; names the shard.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.manifest = folder, read_manifest(folder)
+        if not self.manifest.get("finished"):
+            raise ArtifactError(f"{folder} is not finished; run the same iem prepare command again to go on with it")
+        tables = [self._shard(name, digest) for name, digest in self.manifest["shards"].items()]
+        table = pa.concat_tables(tables) if tables else COLUMNS.empty_table()
+        if not len(table):
+            raise ArtifactError(f"{folder} has no molecules; see its {REJECTED} for the reasons")
+        self._smiles = table["smiles"]
+        self._statuses = table["status"].to_pylist()
+        self._arrays = {name: _ragged(table[name]) for name in COLUMNS.names[1:-1]}
+
+    def _shard(self, name: str, digest: str) -> pa.Table:
+        path = self.folder / name
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"cannot read {path}: {error.strerror}; run iem prepare again to mend it") from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ArtifactError(f"{path} is damaged; run the same iem prepare command again to mend it")
+        return pq.read_table(pa.BufferReader(content)).cast(COLUMNS)
+
+    @property
+    def digest(self) -> str:
+        """Name of the content: over the digests of all shards."""
+        return hashlib.sha256("".join(self.manifest["shards"].values()).encode()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return len(self._statuses)
+
+    def __getitem__(self, index: int) -> Record:
+        row = {name: flat[starts[index] : starts[index + 1]] for name, (flat, starts) in self._arrays.items()}
+        coordinates = row["coordinates"].astype(np.float32).reshape(-1, 3)
+        geometry = Geometry(row["numbers"], row["bonds"].reshape(-1, 3), coordinates, self._statuses[index])
+        priors = {
+            "atom": known_where_finite(row["atom"]),
+            "bond": known_where_finite(row["bond"]),
+            "geometry": geometry_prior(geometry),
+            "property": known_where_finite(row["property"]),
+        }
+        return Record(self._smiles[index].as_py(), geometry, priors)
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[index] for index in range(len(self)))
+
+    @cached_property
+    def statuses(self) -> Mapping[str, int]:
+        """How many molecules came by their coordinates in each way."""
+        return {status: self._statuses.count(status) for status in STATUSES if status in self._statuses}
+
+    def prior_statistics(self, indices: Sequence[int] | np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Mean and standard deviation of every prior component over known values; std 1 where it does not vary."""
+        gathered: dict[str, list[np.ndarray]] = {}
+        for index in indices:
+            for name, target in self[int(index)].priors.items():
+                gathered.setdefault(name, []).append(np.where(target.known, target.values, np.nan))
+        statistics = {}
+        for name, rows in gathered.items():
+            values = np.ma.masked_invalid(np.stack(rows))
+            mean, std = values.mean(axis=0).filled(0), values.std(axis=0).filled(1)
+            statistics[name] = (mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32))
+        return statistics
+
+
+def _ragged(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """A list column as one flat array and where each row starts in it."""
+    rows = column.combine_chunks()
+    lengths = rows.value_lengths().to_numpy(zero_copy_only=False)
+    return rows.flatten().to_numpy(zero_copy_only=False), np.concatenate([[0], np.cumsum(lengths)])

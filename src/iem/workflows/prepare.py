@@ -1,0 +1,43 @@
+"""The verb ``iem prepare``: lists of molecules in, a corpus for ``iem pretrain`` out."""
+
+from pathlib import Path
+
+from iem.errors import ConfigError
+
+
+def prepare(
+    *inputs: str,
+    out: Path,
+    exclude: tuple[str, ...] = (),
+    limit: int | None = None,
+    smiles: str | None = None,
+    seed: int = 0,
+    shard_size: int = 1000,
+    jobs: int = -1,
+) -> None:
+    """Make a corpus of molecules with 3D coordinates and priors, to pre-train teachers on.
+
+    Duplicates are removed by canonical SMILES. Interrupted at any moment, the same command goes on where it was and
+    makes the same files.
+
+    Args:
+        inputs: Lists of SMILES, CSV, TSV, Parquet or SDF files, each also gzip-compressed.
+        out: Folder for the corpus.
+        exclude: Table, by name or path, whose molecules are kept out, whatever their stereo; repeat for several.
+        limit: Take a random sample of so many molecules from all inputs. Each row draws a number that depends on its
+            text and the seed only, and the lowest are taken, so the order of the inputs does not matter.
+        smiles: Column with the SMILES; found by its content if not given.
+        seed: Of the sample and the conformers.
+        shard_size: Molecules per file; what is lost at most when a run is killed.
+        jobs: Processes; -1 is one per core.
+    """
+    if not inputs:
+        raise ConfigError("INPUT", "", "name at least one file with molecules")
+    for name, value in (("--limit", limit), ("--shard-size", shard_size)):
+        if value is not None and value <= 0:
+            raise ConfigError(name, value, "it must be positive")
+    from iem.workflows.preparing import prepare_corpus
+
+    prepare_corpus(
+        inputs, out=out, exclude=exclude, limit=limit, smiles=smiles, seed=seed, shard_size=shard_size, jobs=jobs
+    )
