@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import datamol
@@ -42,13 +43,11 @@ def test_ten_molecules_by_hand() -> None:
     assert [part.tolist() for part in split] == [[0, 1, 3, 4, 6, 7, 8, 9], [5], [2]]
 
 
-def test_a_group_too_big_for_training_goes_where_it_fits() -> None:
-    """Both limits are checked as they stand, so a big group can end in the test part while training is not full."""
-    smiles = ["CC"] * 1 + [f"{ring}C" for ring in RINGS[1:6]] + [RINGS[0]] * 4
+def test_a_group_too_big_for_training_goes_on() -> None:
+    """Four benzenes exceed the three places for training; validation takes them, and one more with what is left."""
+    smiles = ["CC"] + [f"{ring}C" for ring in RINGS[1:6]] + [RINGS[0]] * 4
     split = scaffold_split(smiles, (0.3, 0.5, 0.2))
-    assert split.train.tolist() == [3, 4, 5]
-    assert split.valid.tolist() == [6, 7, 8, 9] or split.valid.tolist() == [1, 2]
-    assert sorted(np.concatenate(split).tolist()) == list(range(10))
+    assert [part.tolist() for part in split] == [[3, 4, 5], [2, 6, 7, 8, 9], [0, 1]]
 
 
 @given(
@@ -60,13 +59,12 @@ def test_a_group_too_big_for_training_goes_where_it_fits() -> None:
 def test_what_every_scaffold_split_has(smiles: list[str]) -> None:
     try:
         split = scaffold_split(smiles)
-    except TableError as error:
-        assert "leaves nothing for" in str(error)
+    except TableError:  # a part would be empty; see test_too_few_scaffolds
         return
     assert sorted(np.concatenate(split).tolist()) == list(range(len(smiles)))
     assert len(split.train) <= 0.8 * len(smiles)
     parts = [{scaffold(smiles[row]) for row in part} for part in split]
-    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert not any(one & other for one, other in combinations(parts, 2))
     assert digest(split) == digest(scaffold_split(smiles))
 
 
@@ -88,7 +86,7 @@ def test_random_split_keeps_identical_molecules_together(keys: list[str], seed: 
         return
     assert sorted(np.concatenate(split).tolist()) == list(range(len(keys)))
     parts = [{keys[row] for row in part} for part in split]
-    assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+    assert not any(one & other for one, other in combinations(parts, 2))
     assert digest(split) == digest(random_split(keys, seed))
 
 

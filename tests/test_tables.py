@@ -61,6 +61,9 @@ def assert_plain(path: Path | str, **options: object) -> None:
     assert not table.rejected
 
 
+SPELLINGS = ["plain", "crlf", "cr", "semicolon", "tab", "bar", "decimal comma", "blank lines", "no last line end"]
+SPELLINGS += ["trailing separators", "quoted", "bom", "utf-16"]
+
 # Forms
 
 
@@ -81,21 +84,7 @@ def assert_plain(path: Path | str, **options: object) -> None:
         b"\xef\xbb\xbf" + PLAIN.encode(),
         PLAIN.encode("utf-16"),
     ],
-    ids=[
-        "plain",
-        "crlf",
-        "cr",
-        "semicolon",
-        "tab",
-        "bar",
-        "decimal-comma",
-        "blank-lines",
-        "no-last-end",
-        "trailing",
-        "quoted",
-        "bom",
-        "utf-16",
-    ],
+    ids=SPELLINGS,
 )
 def test_one_table_in_many_spellings(write: Write, content: str | bytes) -> None:
     assert_plain(write(content))

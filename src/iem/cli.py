@@ -12,8 +12,8 @@ from iem.workflows.fit import fit
 from iem.workflows.predict import predict
 from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import pretrain
-from iem.workflows.tables import datasets
-from iem.workflows.teachers import teacher
+from iem.workflows.tables import datasets, export
+from iem.workflows.teachers import show
 
 app = cyclopts.App(
     name="iem",
@@ -23,8 +23,13 @@ app = cyclopts.App(
 )
 for verb in (fit, predict, render, pretrain, prepare):
     app.command(verb)
-app.command(datasets)
-app.command(teacher)
+tables = cyclopts.App(name="datasets", help_format="markdown")
+tables.default(datasets)
+tables.command(export)
+app.command(tables)
+teachers = cyclopts.App(name="teacher", help="Look at teachers.")
+teachers.command(show)
+app.command(teachers)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -159,16 +159,14 @@ def _attempt(spelling: str, settings: ConformerSettings | None) -> Geometry | Mo
 
 def _ordered(mol: Mol) -> Mol:
     """The same molecule, freshly read from its canonical SMILES."""
-    _check_size(mol, "")
+    _check_size(mol)
     return parse(canonical(mol))
 
 
-def _check_size(mol: Mol, name: str) -> None:
-    count = mol.GetNumAtoms()
-    if count > MOST_DRAWN:
-        raise MoleculeError(
-            name or f"a molecule of {count:,} atoms", "conformer", f"pictures end at {MOST_DRAWN} atoms"
-        )
+def _check_size(mol: Mol) -> None:
+    """Comes before the canonical SMILES, which takes seconds for a polymer."""
+    if (count := mol.GetNumAtoms()) > MOST_DRAWN:
+        raise MoleculeError(f"a molecule of {count:,} atoms", "conformer", f"pictures end at {MOST_DRAWN:,} atoms")
 
 
 def _embed(full: Mol, seed: int, deadline: float, random_start: bool) -> bool:
@@ -178,7 +176,7 @@ def _embed(full: Mol, seed: int, deadline: float, random_start: bool) -> bool:
     if seconds < 1:
         return False
     parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed
+    parameters.randomSeed = seed + 1  # RDKit's generator takes 0 for 1
     parameters.maxIterations = ATTEMPTS
     parameters.timeout = seconds
     parameters.useRandomCoords = random_start

@@ -36,6 +36,8 @@ def parse(text: str) -> Mol:
         raise MoleculeError(f"{smiles[:60]}…", "parse", reason)
     if _is_number(smiles):
         raise MoleculeError(smiles, "parse", "it is a number, not a SMILES")
+    if (extra := smiles.split(maxsplit=1)[1:]) and not extra[0].startswith("|"):
+        raise MoleculeError(smiles, "parse", f"something follows the SMILES: {extra[0][:40]!r}")
     options = Chem.SmilesParserParams()
     options.parseName = False
     with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
@@ -80,6 +82,6 @@ def _reason(messages: str) -> str:
     """The first complaint of RDKit's log, and the position where it gives one; without time stamps and echoes."""
     lines = [re.sub(r"^\[[\d:]+\] (SMILES Parse Error: )?", "", line).strip() for line in messages.splitlines()]
     if not lines:
-        return "RDKit cannot read it"
+        return "RDKit gives no reason"
     position = next((found[1] for line in lines if (found := re.search(r"around position (\d+)", line))), None)
     return _ECHO.sub("", lines[0]) + (f" around position {position}" if position else "")

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -263,11 +264,14 @@ def _wrong_labels(found: Targets, used: np.ndarray, texts: Sequence[str]) -> lis
 
 
 def _geometries(mols: "Mapping[str, Mol]") -> dict[str, Geometry]:
-    if not mols:
-        return {}
-    from iem.chem.conformers import given_geometry  # prediction reads tables, too, and needs no conformers
+    geometries: dict[str, Geometry] = {}
+    if mols:
+        from iem.chem.conformers import given_geometry  # prediction reads tables, too, and needs no conformers
 
-    return {key: given_geometry(mol) for key, mol in mols.items()}
+        for key, mol in mols.items():
+            with suppress(MoleculeError):  # whoever needs a picture will meet the same reason and report it
+                geometries[key] = given_geometry(mol)
+    return geometries
 
 
 def _duplicates(keys: Sequence[str], labels: np.ndarray, used: np.ndarray) -> Duplicates:

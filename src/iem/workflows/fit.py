@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from iem.errors import ConfigError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +32,7 @@ PRESETS = {
 
 
 def fit(
-    table: "str | Path | pd.DataFrame",
+    table: Any,  # str, Path or pandas.DataFrame, which is not imported for a signature's sake
     *,
     out: Path,
     smiles: str | None = None,
@@ -65,7 +62,7 @@ def fit(
 
     Args:
         table: CSV, TSV, Parquet (each also .gz), SDF, the name of a benchmark table ("iem datasets" lists them), or -
-            for standard input.
+            for standard input. In Python also a pandas DataFrame.
         out: Folder for the model and the report.
         smiles: Column with the SMILES; found by its content if not given.
         target: Column to predict; repeat the option for several. All numeric columns if not given.

@@ -29,6 +29,7 @@ from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.fit import FitRecipe
 from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, scores, summary
+from iem.workflows.reporting import write_fit_report
 
 TAUGHT, PLAIN = "with teacher", "without teacher"
 
@@ -264,6 +265,7 @@ def finish(
     }
     for plain in others:
         metrics["without_teacher"] = summary([result.test for result in plain], table.targets)
+        metrics["without_teacher_valid"] = summary([result.valid for result in plain], table.targets)
         metrics["difference"] = difference(
             table.task,
             table.labels[split.test],

@@ -12,6 +12,7 @@ def prepare(
     limit: int | None = None,
     smiles: str | None = None,
     seed: int = 0,
+    timeout: float = 10.0,
     shard_size: int = 1000,
     jobs: int = -1,
 ) -> None:
@@ -28,6 +29,7 @@ def prepare(
             text and the seed only, and the lowest are taken, so the order of the inputs does not matter.
         smiles: Column with the SMILES; found by its content if not given.
         seed: Of the sample and the conformers.
+        timeout: Seconds for the conformer of one molecule; one that takes longer is drawn flat.
         shard_size: Molecules per file; what is lost at most when a run is killed.
         jobs: Processes; -1 is one per core.
     """
@@ -36,8 +38,16 @@ def prepare(
     for name, value in (("--limit", limit), ("--shard-size", shard_size)):
         if value is not None and value <= 0:
             raise ConfigError(name, value, "it must be positive")
+    from iem.chem.conformers import ConformerSettings
     from iem.workflows.preparing import prepare_corpus
 
     prepare_corpus(
-        inputs, out=out, exclude=exclude, limit=limit, smiles=smiles, seed=seed, shard_size=shard_size, jobs=jobs
+        inputs,
+        out=out,
+        exclude=exclude,
+        limit=limit,
+        smiles=smiles,
+        settings=ConformerSettings(seed=seed, timeout=timeout),
+        shard_size=shard_size,
+        jobs=jobs,
     )

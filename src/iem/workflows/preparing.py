@@ -32,23 +32,22 @@ def prepare_corpus(
     exclude: Sequence[str],
     limit: int | None,
     smiles: str | None,
-    seed: int,
+    settings: ConformerSettings,
     shard_size: int,
     jobs: int,
 ) -> None:
-    """See ``iem.workflows.prepare``."""
-    settings = ConformerSettings(seed=seed)
+    """See ``iem.workflows.prepare``; the seed of the conformers is that of the sample."""
     sources = {Path(name).name: _digest(Path(name)) for name in inputs}
     asked: dict[str, Any] = {
         "inputs": sources,
         "exclude": [Path(name).name for name in exclude],
         "limit": limit,
-        "seed": seed,
+        "seed": settings.seed,
         "shard_size": shard_size,
         "conformers": settings.signature,
     }
     open_run(out, asked, kind="corpus")
-    wanted, rejected = choose(inputs, exclude=exclude, limit=limit, column=smiles, seed=seed, jobs=jobs)
+    wanted, rejected = choose(inputs, exclude=exclude, limit=limit, column=smiles, seed=settings.seed, jobs=jobs)
     shards = [wanted[start : start + shard_size] for start in range(0, len(wanted), shard_size)]
     names = [f"part-{number:05}.parquet" for number in range(len(shards))]
     manifest: dict[str, Any] = {"kind": "corpus", "schema": SCHEMA, "settings": asked, "finished": False}

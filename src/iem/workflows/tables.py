@@ -48,6 +48,8 @@ def export(name: str, file: Path, *, force: bool = False) -> None:
 
     from iem.data.moleculenet import fetch, write_whole
 
+    if file.is_dir():
+        raise OutputError(f"{file} is a folder; name a file")
     if file.exists() and not force:
         raise OutputError(f"{file} exists already; choose another name, or --force to overwrite it")
     packed = fetch(name).read_bytes()

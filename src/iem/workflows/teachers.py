@@ -1,8 +1,7 @@
-"""The verb ``iem teacher``: what a teacher is and how it was taught."""
+"""The verb ``iem teacher show``: what a teacher is and how it was taught."""
 
 
-
-def teacher(name: str = "default") -> None:
+def show(name: str = "default") -> None:
     """Show the card of a teacher: network, pictures, corpus, training curve.
 
     Args:

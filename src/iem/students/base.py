@@ -1,0 +1,60 @@
+"""What a student is: a graph network together with the graphs it eats."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, final, runtime_checkable
+
+from jaxtyping import Float
+from rdkit.Chem import Mol
+from torch import Tensor, nn
+
+from iem.registry import Registry
+
+
+@runtime_checkable
+class Student(Protocol):
+    """A graph network, how it sees one molecule, and how it puts molecules into one batch. Also an ``nn.Module``."""
+
+    dim: int
+    """d_g: features per molecule."""
+
+    def featurize(self, mol: Mol) -> Any:
+        """The graph of one molecule; may be kept and used again."""
+
+    def collate(self, graphs: Sequence[Any]) -> Any:
+        """One batch of graphs, which has a method ``to(device)``."""
+
+    def __call__(self, batch: Any) -> Float[Tensor, "batch dim"]:
+        """Features of the molecules of a batch."""
+
+
+@final
+class Assembled(nn.Module):
+    """A student made of parts that somebody already owns.
+
+    Args:
+        net: the network.
+        dim: features per molecule that ``embed`` returns.
+        featurize: molecule to graph.
+        collate: graphs to batch.
+        embed: network and batch to features ``(batch, dim)``.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        dim: int,
+        featurize: Callable[[Mol], Any],
+        collate: Callable[[Sequence[Any]], Any],
+        embed: Callable[[nn.Module, Any], Tensor],
+    ) -> None:
+        super().__init__()
+        self.net, self.dim = net, dim
+        self.featurize, self.collate, self._embed = featurize, collate, embed
+
+    def forward(self, batch: Any) -> Float[Tensor, "batch dim"]:
+        return self._embed(self.net, batch)
+
+
+STUDENTS: Registry[Student] = Registry("student")
+"""Students by name; other packages join through entry points of the group ``iem.student``."""

@@ -1,0 +1,76 @@
+"""A student with its way to the teacher's width and its task head; and several of them as a model folder."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from iem import artifact
+from iem.students.base import Student
+
+TEACHER_DIM = 512
+"""d_v of ResNet-18, on which graph features are brought (section 3.4)."""
+
+
+@final
+class Predictor(nn.Module):
+    """Student, one fully connected layer to d_v, linear task head (section 3.4).
+
+    Args:
+        student: the graph network.
+        tasks: number of targets.
+        task: ``classification`` or ``regression``.
+        dim: d_v.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, student: Student, *, tasks: int, task: str, dim: int = TEACHER_DIM) -> None:
+        super().__init__()
+        self.student, self.task = student, task
+        self.project = nn.Linear(student.dim, dim)
+        self.head = nn.Linear(dim, tasks)
+        self.register_buffer("mean", torch.zeros(tasks))
+        self.register_buffer("std", torch.ones(tasks))
+
+    def fit_scale(self, labels: np.ndarray) -> None:
+        """Take the scale of regression targets from the training labels ``(molecules, tasks)``, NaN where missing."""
+        if self.task != "regression":
+            return
+        known = np.ma.masked_invalid(labels)
+        std = known.std(axis=0).filled(1)
+        self.mean.copy_(torch.from_numpy(known.mean(axis=0).filled(0)))
+        self.std.copy_(torch.from_numpy(np.where(std > 1e-9, std, 1)))
+
+    def standardise(self, labels: Float[Tensor, "batch tasks"]) -> Float[Tensor, "batch tasks"]:
+        """Labels in the units of the logits."""
+        return (labels - self.mean) / self.std
+
+    def forward(self, batch: Any) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch tasks"]]:
+        """Features F^g at the teacher's width, and logits."""
+        features = self.project(self.student(batch))
+        return features, self.head(features)
+
+    def to_output(self, logits: Float[Tensor, "batch tasks"]) -> Float[Tensor, "batch tasks"]:
+        """Probabilities for classification; values in the original unit for regression."""
+        return logits.sigmoid() if self.task == "classification" else logits * self.std + self.mean
+
+
+def save_model(folder: Path, states: Sequence[Mapping[str, Tensor]], card: Mapping[str, Any]) -> str:
+    """Write a model folder: the weights of one predictor per seed, and the card.
+
+    Args:
+        folder: exists.
+        states: of each predictor its ``state_dict``.
+        card: task, targets, student and what else there is to know.
+
+    Returns:
+        Digest of the weights.
+    """
+    tensors = {f"seed{seed}.{name}": tensor for seed, state in enumerate(states) for name, tensor in state.items()}
+    return artifact.save(folder, tensors, card, kind="model")

@@ -1,0 +1,101 @@
+"""What the report of a fit is made of."""
+
+import io
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from iem import artifact
+from iem.chem.molecules import parse
+from iem.chem.splits import digest
+from iem.data.moleculenet import DATASETS
+from iem.render.depiction import Depiction
+from iem.report.figures import Curve
+from iem.report.html import ReportContent, page
+
+if TYPE_CHECKING:
+    from iem.workflows.fitting import Result, Study
+
+PICTURED = 6
+"""Molecules whose pictures are shown."""
+
+
+def write_fit_report(
+    path: Path,
+    study: "Study",
+    results: Sequence["Result"],
+    metrics: dict[str, Any],
+    settings: dict[str, Any],
+    notes: Sequence[str],
+) -> None:
+    """Write ``report.html``.
+
+    Args:
+        path: of the file.
+        study: table, split and teacher.
+        results: all trainings.
+        metrics: what ``metrics.json`` holds.
+        settings: what ``run.json`` holds.
+        notes: of each training molecule, how it was drawn or why not.
+    """
+    table, split = study.table, study.split
+    arms: dict[str, Any] = {}
+    for result in results:
+        arms.setdefault(result.arm, []).append(result)
+    main, *others = arms
+    summaries = {main: {"test": metrics["test"], "valid": metrics["valid"]}}
+    for arm in others:
+        summaries[arm] = {"test": metrics["without_teacher"], "valid": metrics["without_teacher_valid"]}
+    dataset = DATASETS.get(table.name)
+    digests = {"table": settings["table"], "split": digest(split)}
+    if study.guide is not None:
+        digests["teacher"] = study.guide.teacher.card["digest"][:16]
+    content = ReportContent(
+        title=table.name,
+        command=shlex.join(["iem", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("iem", "__main__") else "iem.fit(…)",
+        task="classification" if table.task == "classification" else "regression",
+        metric=metrics["metric"],
+        targets=table.targets,
+        units=dict.fromkeys(table.targets, dataset.unit or "") if dataset else {},
+        arms=summaries,
+        difference=metrics.get("difference"),
+        rows=metrics["rows"],
+        notes=table.notes,
+        rejected=table.rejected,
+        statuses=dict(Counter(notes).most_common()),
+        labels=table.labels,
+        parts=split._asdict(),
+        split=settings["split"],
+        digest=digest(split),
+        predictions={arm: np.mean([result.outputs for result in some], axis=0) for arm, some in arms.items()},
+        curves=[Curve(result.arm, result.seed, result.curve) for result in results],
+        pictures=pictures(study),
+        settings=settings,
+        versions=artifact.versions(),
+        digests=digests,
+    )
+    artifact.write_bytes(path, page(content).encode())
+
+
+def pictures(study: "Study") -> list[tuple[bytes, str]]:
+    """Depiction and views of some training molecules, as the teacher saw them, in one strip each."""
+    if study.guide is None:
+        return []
+    strips = []
+    train = study.split.train
+    for row in train[np.linspace(0, len(train) - 1, min(PICTURED, len(train))).astype(int)]:
+        key = study.table.keys[row]
+        drawn = study.guide.artist(key, study.table.geometries.get(key))
+        if drawn.pictures is None:
+            continue
+        flat = Depiction(drawn.pictures.shape[1])(parse(key))
+        buffer = io.BytesIO()
+        Image.fromarray(np.concatenate([flat, *drawn.pictures], axis=1)).save(buffer, "PNG", optimize=True)
+        strips.append((buffer.getvalue(), f"{study.table.smiles[row]} ({drawn.note})"))
+    return strips
