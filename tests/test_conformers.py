@@ -27,7 +27,7 @@ from iem.chem.molecules import canonical, parse
 from iem.errors import ConfigError, MoleculeError
 from iem.records import BOND_ORDERS, STATUSES
 
-LACTOBIONATE = "C1CC23C1C1C2CCN31"  # GDB cage, too strained for any embedding
+STRAINED = "C1CC23C1C1C2CCN31"  # GDB cage, too strained for any embedding
 HARD = {
     "cyclosporin": (
         r"CC[C@H]1C(=O)N(CC(=O)N([C@H](C(=O)N[C@H](C(=O)N([C@H](C(=O)N[C@H](C(=O)N[C@@H](C(=O)N([C@H](C(=O)N([C@H]"
@@ -50,7 +50,7 @@ NASTY = [
         "[Fe+2].c1cc[cH-]c1.c1cc[cH-]c1",
         "S(F)(F)(F)(F)(F)F",
     ),
-    LACTOBIONATE,
+    STRAINED,
 ]
 respelt = st.tuples(st.sampled_from([ASPIRIN, *NASTY]), st.integers(0, 2**31 - 1))
 
@@ -109,12 +109,12 @@ def test_coordinates_are_those_of_rdkit_relaxed():
     smiles = Chem.CanonSmiles("CN1C=NC2=C1C(=O)N(C(=O)N2C)C")
     full = Chem.AddHs(Chem.MolFromSmiles(smiles))
     parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = 7
+    parameters.randomSeed = 8  # ours counts from 0
     rdDistGeom.EmbedMolecule(full, parameters)
-    Chem.rdForceFieldHelpers.MMFFOptimizeMolecule(full, maxIters=10_000)
-    ours = conformer(parse(smiles), ConformerSettings(seed=7, relax=10_000))
+    Chem.rdForceFieldHelpers.MMFFOptimizeMolecule(full, maxIters=100)
+    ours = conformer(parse(smiles), ConformerSettings(seed=7, relax=100))
     wanted = Chem.RemoveHs(full).GetConformer().GetPositions()
-    assert np.abs(ours.coordinates - (wanted - wanted.mean(axis=0))).max() < 0.05
+    np.testing.assert_allclose(ours.coordinates, wanted - wanted.mean(axis=0), atol=1e-4)
 
 
 def test_stereo_survives():
@@ -140,7 +140,7 @@ def test_fragments_stand_apart(smiles):
 
 
 def test_the_ladder_ends_at_a_flat_drawing():
-    geometry = conformer(parse(LACTOBIONATE))
+    geometry = conformer(parse(STRAINED))
     assert geometry.status == "flat"
     assert not geometry.coordinates[:, 2].any()
     lengths = np.linalg.norm(np.diff(geometry.coordinates[geometry.bonds[:, :2].astype(int)], axis=1), axis=-1)

@@ -30,10 +30,10 @@ DRUGS = {
         ("CN(C)(C)(C)C", "Explicit valence for atom # 1 N, 5, is greater than permitted"),
         ("C1CC", "unclosed ring"),
         ("c1cccc1", "Can't kekulize mol.  Unkekulized atoms: 0 1 2 3 4"),
-        ("CC(C", "extra open parentheses around position 4"),
+        ("CC(C", "extra open parentheses around position 3"),
         ("[Xx]", "syntax error around position 2"),
         ("CC>>CO", "syntax error around position 3"),
-        ("aspirin", "syntax error around position 2"),
+        ("aspirin", "syntax error around position 1"),
         ("5.2", "it is a number, not a SMILES"),
         ("nan", "it is a number, not a SMILES"),
         ("", "it is empty"),
@@ -65,8 +65,9 @@ def test_a_refusal_crosses_processes_whole():
     "text", ["[H][H]", "[H+]", "[Na+].[Cl-]", "*CC", "[CH3]", "[235U]", "N[Pt](N)(Cl)Cl", "C[Hg]C", "C$C", "[He]"]
 )
 def test_what_is_odd_is_still_a_molecule(text, capfd):
-    assert canonical(parse(text)) == Chem.CanonSmiles(text)
-    assert "WARNING" not in capfd.readouterr().err.replace("WARNING: not removing hydrogen", "") or text == "[H+]"
+    name = canonical(parse(text))
+    assert capfd.readouterr() == ("", "")
+    assert name == Chem.CanonSmiles(text)
 
 
 def test_blanks_atom_maps_and_cxsmiles_decorations_are_no_part_of_the_molecule():

@@ -151,6 +151,7 @@ class Corpus:
         return len(self._statuses)
 
     def __getitem__(self, index: int) -> Record:
+        index = range(len(self))[index]  # from the end where negative, IndexError beyond
         row = {name: flat[starts[index] : starts[index + 1]] for name, (flat, starts) in self._arrays.items()}
         coordinates = row["coordinates"].astype(np.float32).reshape(-1, 3)
         geometry = Geometry(row["numbers"], row["bonds"].reshape(-1, 3), coordinates, self._statuses[index])

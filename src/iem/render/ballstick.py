@@ -30,12 +30,12 @@ PAD = 640 / 480
 SMALLEST = 2.5
 """Å; PyMOL never zooms closer."""
 SLAB = 1.2
-"""Clipping planes in front of and behind the centre, in units of the framing radius; the fog is measured between them."""
+"""Distance of the clipping planes from the centre, in units of the framing radius; fog is measured between them."""
 FOG_START = 0.45
 AMBIENT, DIRECT, REFLECT, SPECULAR, SHININESS = 0.075, 0.535, 0.465, 0.5, 55
 """Measured on a single ball of PyMOL's ray tracer (residual 0.3 % of full scale)."""
 LIGHT = np.array([0.4, 0.4, 1.0]) / math.sqrt(1.32)
-HALFWAY = (LIGHT + [0.0, 0.0, 1.0]) / np.linalg.norm(LIGHT + [0.0, 0.0, 1.0])
+HALFWAY = np.add(LIGHT, (0.0, 0.0, 1.0)) / np.linalg.norm(np.add(LIGHT, (0.0, 0.0, 1.0)))
 OVERSAMPLING = 2
 """Rays per pixel and direction."""
 

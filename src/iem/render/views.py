@@ -28,7 +28,7 @@ def rotations(name: str) -> np.ndarray:
         return PAPER.copy()
     if name == "tetrahedral":
         return np.stack([_towards(direction) for direction in DIRECTIONS])
-    known = kind == "fibonacci" and len(numbers) == 1 or kind == "random" and len(numbers) in (1, 2)
+    known = (kind == "fibonacci" and len(numbers) == 1) or (kind == "random" and len(numbers) in (1, 2))
     if not known or not all(number.isdecimal() for number in numbers) or int(numbers[0]) < 1:
         raise ConfigError("views", name, "it must be paper, tetrahedral, fibonacci:N, random:N or random:N:SEED")
     count = int(numbers[0])

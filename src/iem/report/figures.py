@@ -73,7 +73,8 @@ def _svg(figure: Figure) -> str:
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same in every figure, and nothing refers to them
-    return text.replace(INK, "currentColor").replace("<svg", '<svg aria-hidden="true"', 1)
+    least = round(54 * figure.get_figwidth())  # points, three quarters: on a phone the letters stay readable
+    return text.replace(INK, "currentColor").replace("<svg", f'<svg aria-hidden="true" style="min-width: {least}pt"', 1)
 
 
 def _grid(panels: int, *, height: float = 2.5) -> tuple[Figure, list[Axes]]:
@@ -85,6 +86,11 @@ def _grid(panels: int, *, height: float = 2.5) -> tuple[Figure, list[Axes]]:
     for spare in axes[panels:]:
         spare.remove()
     return figure, axes[:panels]
+
+
+def _short(name: str, most: int = 30) -> str:
+    """A column name that leaves room for its figure; the tables have it whole."""
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _legend(axes: Axes, **options: Any) -> None:
@@ -188,13 +194,13 @@ def target_scores(per_target: Mapping[str, Mapping[str, Mapping[str, Any]]], met
                 label=arm,
             )
         if named:
-            axes.set_yticks(range(len(order)), order)
+            axes.set_yticks(range(len(order)), [_short(name, 45) for name in order])
         else:
             axes.set(yticks=[], ylabel=f"{len(order)} targets, best on top")
         if metric == "roc_auc":
             axes.axvline(0.5, color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set(xlabel=f"test {METRIC_NAMES[metric]}", ylim=(-1, len(order) - 0.3))
-        _legend(axes, loc="lower right")
+        _legend(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(COLOURS))
         return _svg(figure)
 
 
@@ -221,7 +227,7 @@ def parity(labels: np.ndarray, outputs: np.ndarray, targets: Sequence[str], unit
                 axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
                 rmse = float(np.sqrt(np.mean((truth - output) ** 2)))
                 axes.text(0.04, 0.95, f"RMSE {number(rmse)}", transform=axes.transAxes, va="top")
-            axes.set(title=name, xlabel=f"measured{unit}", ylabel=f"predicted{unit}")
+            axes.set(title=_short(name), xlabel=f"measured{unit}", ylabel=f"predicted{unit}")
             axes.set_aspect("equal")
         return _svg(figure)
 
@@ -245,7 +251,7 @@ def label_distributions(parts: Mapping[str, np.ndarray], targets: Sequence[str],
                 if len(column):
                     weights = np.full(len(column), 100 / len(column))
                     axes.hist(column, bins.tolist(), weights=weights, histtype="step", color=shade, label=part)
-            axes.set(title=name, xlabel=units.get(name) or "value", ylabel="% of the part")
+            axes.set(title=_short(name), xlabel=units.get(name) or "value", ylabel="% of the part")
         _legend(panels[0])
         return _svg(figure)
 

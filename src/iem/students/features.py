@@ -72,7 +72,8 @@ class Graphs(NamedTuple):
 
     def to(self, device: torch.device) -> "Graphs":
         """The same graph on another device."""
-        return Graphs(*(part.to(device) for part in self[:4]), self.size)
+        atoms, edges, bonds, owner, size = self
+        return Graphs(atoms.to(device), edges.to(device), bonds.to(device), owner.to(device), size)
 
 
 def bond_code(order: int, stereo: int, conjugated: int) -> int:

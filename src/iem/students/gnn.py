@@ -1,5 +1,6 @@
 """Message-passing networks over torch-geometric's layers."""
 
+import warnings
 from collections.abc import Sequence
 from typing import final
 
@@ -7,11 +8,14 @@ import torch
 from jaxtyping import Float
 from rdkit.Chem import Mol
 from torch import Tensor, nn
-from torch_geometric.nn import GINEConv, global_mean_pool
 
 from iem.students import features
 from iem.students.base import STUDENTS
 from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, Graphs
+
+with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
+    warnings.simplefilter("ignore", FutureWarning)
+    from torch_geometric.nn import GINEConv, global_mean_pool
 
 
 @final
@@ -23,7 +27,7 @@ class BondTable(nn.Module):
         self.tables = nn.ModuleList(nn.Embedding(size, width) for size in BOND_SIZES)
 
     def forward(self, codes: Tensor) -> Float[Tensor, "edges width"]:
-        order, stereo, conjugated = (table.weight for table in self.tables)
+        order, stereo, conjugated = self.tables.parameters()
         fused = order[:, None, None] + stereo[None, :, None] + conjugated[None, None, :]
         return nn.functional.embedding(codes, fused.flatten(0, 2))
 
@@ -31,6 +35,8 @@ class BondTable(nn.Module):
 @final
 class AtomTable(nn.Module):
     """Sum of one embedding per atom feature."""
+
+    starts: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()

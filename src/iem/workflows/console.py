@@ -34,5 +34,5 @@ def progress(*extra: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         *(TextColumn(f"{{task.fields[{name}]}}") for name in extra),
     ]
-    with Progress(*columns, console=console, transient=True) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         yield bars

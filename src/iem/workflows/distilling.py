@@ -9,11 +9,12 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from iem.data.datasets import GraphBatch, Rounds
 from iem.losses.enhancers import knowledge_enhancer, task_enhancer, task_loss
 from iem.losses.terms import weigh
+from iem.nn.heads import PriorHead
 from iem.students.predictor import Predictor
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.metrics import mean_score, scores
@@ -70,11 +71,11 @@ class Molecules(NamedTuple):
         return DataLoader(_Same(), sampler=order, batch_size=batch_size, collate_fn=collate, drop_last=alone)
 
 
-class _Same:
+class _Same(Dataset[tuple[int, int]]):
     """The identity as a dataset: what the sampler names is what the collate function gets."""
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[int, int]:
-        return item
+    def __getitem__(self, index: tuple[int, int]) -> tuple[int, int]:
+        return index
 
 
 @final
@@ -162,7 +163,9 @@ class Distillation(lightning.LightningModule):
 
 def _known(heads: nn.ModuleDict, atoms: Tensor) -> dict[str, Tensor]:
     """The geometry prior answers for the atoms that a molecule has: 3n coordinates."""
-    size = heads["geometry"].second.out_features
+    geometry = heads["geometry"]
+    assert isinstance(geometry, PriorHead)
+    size = geometry.second.out_features
     return {"geometry": torch.arange(size, device=atoms.device) < 3 * atoms[:, None]}
 
 

@@ -115,6 +115,11 @@ class ImageTeacher:
         rows = [bank[filed[key]] for key in keys]
         return np.stack([features for features, _ in rows]), [note for _, note in rows]
 
+    def unseen(self, keys: Sequence[str]) -> list[str]:
+        """Those of some molecules that the cache does not hold."""
+        bank = FeatureBank(self.causes)
+        return [key for key in dict.fromkeys(keys) if key not in bank]
+
     def _drawn(self, wanted: Sequence[tuple[str, Geometry | None]], jobs: int) -> Iterator[list[Drawn]]:
         """Pictures in chunks, in order, from worker processes where that pays."""
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
@@ -123,10 +128,10 @@ class ImageTeacher:
 
     def _look(self, some: Sequence[Drawn]) -> list[tuple[np.ndarray, str]]:
         rows = [np.full(self.teacher.dim, np.nan, np.float32) for _ in some]
-        seen = [position for position, drawn in enumerate(some) if drawn.pictures is not None]
+        seen = {position: drawn.pictures for position, drawn in enumerate(some) if drawn.pictures is not None}
         if seen:
-            pictures = np.stack([some[position].pictures for position in seen])
-            for position, features in zip(seen, self.teacher(torch.from_numpy(pictures)).numpy(), strict=True):
+            pictures = torch.from_numpy(np.stack(list(seen.values())))
+            for position, features in zip(seen, self.teacher(pictures).numpy(), strict=True):
                 rows[position] = features
         return [(row, drawn.note) for row, drawn in zip(rows, some, strict=True)]
 

@@ -81,7 +81,7 @@ def fit(
         jobs: Processes for conformers and pictures; -1 is one per core.
     """
     given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "ke": ke, "te": te}
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in {"seeds": seeds, **chosen}.items():
         if value < 0 or (value == 0 and name not in ("ke", "te")):
             raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")
@@ -94,7 +94,7 @@ def fit(
         out=Path(out),
         smiles=smiles,
         targets=tuple(target),
-        task=task,
+        asked=task,
         student=student,
         teacher=teacher,
         recipe=replace(PRESETS[preset], **chosen),

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,19 @@ from iem.chem.splits import digest, random_split, scaffold_split, split_by_colum
 from iem.data.tables import Table, read_table
 from iem.errors import ConfigError, TableError
 from iem.records import Split
+from iem.students import gnn as gnn  # registers the students that come with the package
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor, save_model
 from iem.workflows.console import console, progress, say
 from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
 from iem.workflows.embed import ImageTeacher, load_teacher
+from iem.workflows.estimate import drawing_seconds, epoch_seconds, words
 from iem.workflows.fit import FitRecipe
 from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, scores, summary
 from iem.workflows.reporting import write_fit_report
 
+Task = Literal["classification", "regression"]
 TAUGHT, PLAIN = "with teacher", "without teacher"
 
 
@@ -52,6 +55,7 @@ class Study(NamedTuple):
     """What all trainings of one fit share."""
 
     table: Table
+    task: Task
     split: Split
     molecules: Molecules
     guide: ImageTeacher | None
@@ -65,7 +69,7 @@ def fit_table(
     out: Path,
     smiles: str | None,
     targets: Sequence[str],
-    task: str | None,
+    asked: Task | None,
     student: str,
     teacher: str,
     recipe: FitRecipe,
@@ -80,7 +84,9 @@ def fit_table(
         raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
     STUDENTS.build(student)
     guide = None if teacher == "none" else load_teacher(teacher)
-    table = read_table(source, smiles=smiles, targets=targets, task=task)
+    exclude = () if split in ("scaffold", "random") else (split,)
+    table = read_table(source, smiles=smiles, targets=targets, task=asked, exclude=exclude)
+    task: Task = "classification" if table.task == "classification" else "regression"
     settings = {
         "table": _content(table),
         "student": student,
@@ -100,13 +106,15 @@ def fit_table(
         say(note)
     parts = divide(table, split)
     say(
-        f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {len(table.rejected):,} rejected or mended; "
-        f"{table.task} of {len(table.targets)} target{'s' * (len(table.targets) != 1)}; "
+        f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {table.read - len(table.rows):,} rejected; "
+        f"{task} of {len(table.targets)} target{'s' * (len(table.targets) != 1)}; "
         f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
     )
-    molecules, notes = see(table, parts.train, student, guide, jobs)
-    study = Study(table, parts, molecules, guide, student, recipe)
     arms = [TAUGHT if guide else PLAIN] + [PLAIN] * compare
+    molecules = graphs_of(table, student, guide.teacher.dim if guide else 0)
+    study = Study(table, task, parts, molecules, guide, student, recipe)
+    announce(study, len(arms) * seeds, jobs)
+    notes = look(study, jobs)
     results, states = train_all(study, arms, seeds, out / "trainings")
     return finish(study, results, states, settings, notes, out)
 
@@ -119,7 +127,7 @@ def artifact_of(guide: ImageTeacher | None) -> str:
 def _content(table: Table) -> str:
     """Digest of molecules and labels."""
     content = hashlib.sha256("\n".join(table.smiles).encode())
-    content.update("\n".join(table.targets).encode() + table.task.encode() + table.labels.tobytes())
+    content.update("\n".join(table.targets).encode() + str(table.task).encode() + table.labels.tobytes())
     return content.hexdigest()[:16]
 
 
@@ -149,25 +157,54 @@ def divide(table: Table, how: str) -> Split:
     return split
 
 
-def see(
-    table: Table, train: np.ndarray, student: str, guide: ImageTeacher | None, jobs: int
-) -> tuple[Molecules, list[str]]:
-    """Graphs of all molecules; and of those to learn from the teacher's features, with a note on how each was drawn."""
+def graphs_of(table: Table, student: str, dim: int) -> Molecules:
+    """Graphs of all molecules, and room for the teacher's features."""
     featurize = STUDENTS.build(student).featurize
-    cache: dict[str, Any] = {}
+    made: dict[str, tuple[Any, int]] = {}
     with progress() as bars:
         bar = bars.add_task("making graphs", total=len(table.keys))
         for key in table.keys:
-            if key not in cache:
-                cache[key] = featurize(parse(key))
+            if key not in made:
+                mol = parse(key)
+                made[key] = featurize(mol), mol.GetNumHeavyAtoms()
             bars.advance(bar)
-    graphs = [cache[key] for key in table.keys]
-    features = np.full((len(graphs), guide.teacher.dim if guide else 0), np.nan, np.float32)
-    notes: list[str] = []
-    if guide is not None:
-        features[train], notes = guide.features([table.keys[row] for row in train], given=table.geometries, jobs=jobs)
-    atoms = np.array([parse(key).GetNumHeavyAtoms() for key in table.keys])
-    return Molecules(graphs, table.labels, features, atoms), notes
+    features = np.full((len(table.keys), dim), np.nan, np.float32)
+    graphs = [made[key][0] for key in table.keys]
+    return Molecules(graphs, table.labels, features, np.array([made[key][1] for key in table.keys]))
+
+
+def announce(study: Study, trainings: int, jobs: int) -> None:
+    """Say what will happen and how long it may take, before the long part."""
+    split, recipe = study.split, study.recipe
+    epoch = epoch_seconds(new_predictor(study, 0), study.molecules, split.train, recipe.batch_size)
+    steps, total = [], epoch * recipe.epochs * trainings
+    if study.guide is not None:
+        seconds = drawing_seconds(study.guide, [study.table.keys[row] for row in split.train], jobs)
+        steps.append(f"show {len(split.train):,} molecules to the teacher ({words(seconds)})")
+        total += seconds
+    steps.append(
+        f"{trainings} training{'s' * (trainings > 1)} of at most {recipe.epochs} epochs ({words(epoch)} an epoch)"
+    )
+    say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
+
+
+def look(study: Study, jobs: int) -> list[str]:
+    """Fill in the teacher's features of the molecules to learn from; how each was drawn, or why not."""
+    if study.guide is None:
+        return []
+    keys = [study.table.keys[row] for row in study.split.train]
+    features, notes = study.guide.features(keys, given=study.table.geometries, jobs=jobs)
+    study.molecules.features[study.split.train] = features
+    return notes
+
+
+def new_predictor(study: Study, seed: int) -> Predictor:
+    """A student with fresh weights that follow from the seed."""
+    torch.manual_seed(seed)
+    student = STUDENTS.build(study.student, dropout=study.recipe.dropout)
+    predictor = Predictor(student, tasks=len(study.table.targets), task=study.task)
+    predictor.fit_scale(study.table.labels[study.split.train])
+    return predictor
 
 
 def train_all(study: Study, arms: Sequence[str], seeds: int, folder: Path) -> tuple[list[Result], list[dict]]:
@@ -181,7 +218,7 @@ def train_all(study: Study, arms: Sequence[str], seeds: int, folder: Path) -> tu
             bars.update(total, description=f"{arm}, seed {seed}", completed=done * study.recipe.epochs)
 
             def tick(epoch: int, score: float, before: int = done * study.recipe.epochs) -> None:
-                name = METRICS[study.table.task]
+                name = METRICS[study.task]
                 bars.update(total, completed=before + epoch, note=f"validation {name} {score:.3f}")
 
             result, state = train_one(study, arm, seed, folder, tick)
@@ -200,13 +237,10 @@ def train_one(
     checkpoint = kept.with_suffix(".ckpt")
     if kept.is_file():
         return _read_result(kept)
-    torch.manual_seed(seed)
-    student = STUDENTS.build(study.student, dropout=recipe.dropout)
-    predictor = Predictor(student, tasks=len(table.targets), task=table.task)
-    predictor.fit_scale(table.labels[split.train])
+    predictor = new_predictor(study, seed)
     taught = arm == TAUGHT
     lesson = Lesson(
-        task=table.task,
+        task=study.task,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         lr=recipe.lr,
@@ -222,7 +256,7 @@ def train_one(
     )
     predictor.load_state_dict(trained.weights)
     outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
-    per_target = {part: scores(table.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
+    per_target = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
     result = Result(
         arm, seed, per_target["valid"], per_target["test"], outputs["test"], trained.best_epoch, trained.curve
     )
@@ -257,17 +291,17 @@ def finish(
     by_arm = {arm: [result for result in results if result.arm == arm] for arm in arms}
     main, *others = by_arm.values()
     metrics: dict[str, Any] = {
-        "task": table.task,
-        "metric": METRICS[table.task],
+        "task": study.task,
+        "metric": METRICS[study.task],
         "test": summary([result.test for result in main], table.targets),
         "valid": summary([result.valid for result in main], table.targets),
-        "rows": {"read": table.read, "used": len(table.rows), "rejected": len({r.row for r in table.rejected})},
+        "rows": {"read": table.read, "used": len(table.rows), "rejected": table.read - len(table.rows)},
     }
     for plain in others:
         metrics["without_teacher"] = summary([result.test for result in plain], table.targets)
         metrics["without_teacher_valid"] = summary([result.valid for result in plain], table.targets)
         metrics["difference"] = difference(
-            table.task,
+            study.task,
             table.labels[split.test],
             [result.outputs for result in main],
             [result.outputs for result in plain],
@@ -281,9 +315,9 @@ def finish(
     artifact.write_json(out / "metrics.json", metrics)
     write_fit_report(out / "report.html", study, results, metrics, settings, notes)
     card = {
-        "task": table.task,
+        "task": study.task,
         "targets": list(table.targets),
-        "metric": METRICS[table.task],
+        "metric": METRICS[study.task],
         "student": {"name": study.student, "options": {"dropout": study.recipe.dropout}},
         "seeds": settings["seeds"],
         "settings": settings,

@@ -32,7 +32,7 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise OutputError(f"{path} is not readable ({error}); delete {folder} or name another folder") from error
-        for name in sorted(wanted.keys() | found.keys()):
+        for name in {**wanted, **found}:  # in the order of the command
             if wanted.get(name) != found.get(name):
                 raise ConfigError(
                     f"--{name.replace('_', '-')}" if name != "kind" else "--out",

@@ -15,9 +15,19 @@ from iem.artifact import write_json
 from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse, skeleton
 from iem.chem.priors import priors
-from iem.data.corpus import MANIFEST, REJECTED, SCHEMA, Record, read_shard, rejections, table_of, write_table
+from iem.data.corpus import (
+    MANIFEST,
+    REJECTED,
+    SCHEMA,
+    Record,
+    read_manifest,
+    read_shard,
+    rejections,
+    table_of,
+    write_table,
+)
 from iem.data.tables import read_table, stream_smiles
-from iem.errors import MoleculeError, TableError
+from iem.errors import ArtifactError, MoleculeError, TableError
 from iem.records import Rejection
 from iem.workflows.console import progress, say
 from iem.workflows.folders import open_run
@@ -47,15 +57,20 @@ def prepare_corpus(
         "conformers": settings.signature,
     }
     open_run(out, asked, kind="corpus")
+    for leftover in out.glob(".*.partial"):  # of a run that was killed while it wrote
+        leftover.unlink(missing_ok=True)
+    vouched = _digests(out)
     wanted, rejected = choose(inputs, exclude=exclude, limit=limit, column=smiles, seed=settings.seed, jobs=jobs)
-    shards = [wanted[start : start + shard_size] for start in range(0, len(wanted), shard_size)]
+    count = -(-len(wanted) // shard_size)
+    shards = [wanted[number::count] for number in range(count)]  # each is a sample of the whole, and takes as long
     names = [f"part-{number:05}.parquet" for number in range(len(shards))]
     manifest: dict[str, Any] = {"kind": "corpus", "schema": SCHEMA, "settings": asked, "finished": False}
     say(f"{len(wanted):,} molecules to prepare in {len(shards)} shards; {len(rejected):,} rows left out so far")
     counts: dict[str, int] = {}
     digests: dict[str, str] = {}
     work = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(make_shard)(out / name, shard, settings) for name, shard in zip(names, shards, strict=True)
+        delayed(make_shard)(out / name, shard, settings, vouched.get(name))
+        for name, shard in zip(names, shards, strict=True)
     )
     with progress() as bars:
         bar = bars.add_task("embedding molecules", total=len(wanted))
@@ -101,7 +116,7 @@ def choose(
     for (number, text), (key, bare, reason) in zip(rows, _names([text for _, text in rows], jobs), strict=True):
         if reason:
             rejected.append(Rejection(number, text, "parse", reason))
-        elif bare in forbidden:
+        elif bare in forbidden or _largest(bare) in forbidden:
             rejected.append(Rejection(number, text, "exclude", "it is in an excluded table"))
         elif key in seen:
             rejected.append(Rejection(number, text, "duplicate", "the same molecule stands on an earlier row"))
@@ -114,11 +129,19 @@ def choose(
 
 
 def make_shard(
-    path: Path, rows: Sequence[tuple[int, str]], settings: ConformerSettings
+    path: Path, rows: Sequence[tuple[int, str]], settings: ConformerSettings, vouched: str | None = None
 ) -> tuple[str, list[Rejection], dict[str, int]]:
-    """One shard: its digest, the rows lost, and the conformers' statuses. A whole one that is there is kept."""
+    """One shard: its digest, the rows lost, and the conformers' statuses. A whole one that is there is kept.
+
+    Args:
+        path: of the shard.
+        rows: row number and canonical SMILES of its molecules.
+        settings: of the conformers.
+        vouched: the digest that a finished manifest names; a file with another one is made again.
+    """
     causes = blake2b(repr((rows, settings.signature)).encode(), digest_size=16).hexdigest()
-    table = read_shard(path, causes)
+    damaged = vouched is not None and path.is_file() and _sha256(path) != vouched
+    table = None if damaged else read_shard(path, causes)
     if table is None:
         records, lost = [], []
         for number, key in rows:
@@ -132,14 +155,19 @@ def make_shard(
         table = table_of(records).replace_schema_metadata(about)
         write_table(path, table)
     rejected = [Rejection(*row) for row in json.loads(table.schema.metadata[b"rejected"])]
-    return hashlib.sha256(path.read_bytes()).hexdigest(), rejected, dict(Counter(table["status"].to_pylist()))
+    return _sha256(path), rejected, dict(Counter(table["status"].to_pylist()))
 
 
 def _skeletons(table: str, jobs: int) -> set[str]:
     """Every molecule of a table without its stereo, and the largest part of each salt."""
     keys = read_table(table, require_targets=False).keys
     bare = {bare for _, bare, _ in _names(keys, jobs)}
-    return bare | {max(name.split("."), key=len) for name in bare}
+    return bare | {_largest(name) for name in bare}
+
+
+def _largest(bare: str) -> str:
+    """The largest part of a salt: the drug without its counter-ion."""
+    return max(bare.split("."), key=len)
 
 
 def _names(texts: Sequence[str], jobs: int) -> list[tuple[str, str, str]]:
@@ -160,9 +188,22 @@ def _names_of(texts: Sequence[str]) -> list[tuple[str, str, str]]:
     return names
 
 
+def _digests(folder: Path) -> dict[str, str]:
+    """What the manifest of a finished corpus says of its shards; nothing where there is none that can be read."""
+    try:
+        shards = read_manifest(folder)["shards"]
+    except (ArtifactError, KeyError):
+        return {}
+    return dict(shards)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return _sha256(path)[:16]
     except OSError as error:
         raise TableError(f"cannot read {path}: {error.strerror}; check the path") from error

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from iem.errors import ConfigError
 
@@ -93,7 +93,7 @@ def pretrain(
         jobs: Processes that draw [one per core; 0 draws in the training process].
     """
     given = {"encoder": encoder, "size": size, "visits": visits, "batch_size": batch_size, "lr": lr, "round": round}
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
         if not isinstance(value, str) and value <= 0:
             raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")

@@ -58,6 +58,7 @@ class FiveTasks(nn.Module):
         terms = {"contrast": contrastive_loss(flat, spatial, temperature=self.temperature)}
         for view, features in (("2d", flat), ("3d", spatial)):
             for name, head in self.heads.items():
+                assert isinstance(head, PriorHead)
                 gap = head(features) - head.standardise(batch[name])
                 terms[f"{view}_{name}"] = masked_mean(gap.abs(), batch[f"{name}_known"])
         return terms

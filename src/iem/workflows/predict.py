@@ -1,0 +1,46 @@
+"""The verb ``iem predict``: molecules in, properties out, by graphs alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iem.workflows.model import Model
+
+
+def predict(
+    model: Path,
+    *inputs: str,
+    out: Path | None = None,
+    smiles: str | None = None,
+    batch_size: int = 256,
+    jobs: int = -1,
+) -> None:
+    """Predict the properties of molecules with a model that "iem fit" made.
+
+    Needs the graph alone: no conformer, no picture, no teacher. One line comes out for every row that goes in, in
+    order: its columns, the prediction for each target (a probability, or a value in the original unit), with several
+    seeds also their spread, and why there is no prediction where there is none.
+
+    Args:
+        model: Folder that "iem fit" wrote.
+        inputs: Tables (CSV, TSV, Parquet, SDF, .smi; each also .gz), SMILES, or - for standard input, which is also
+            read when nothing is named. A name that is a file is taken for a table.
+        out: CSV to write, gzip-compressed if it ends in .gz; standard output if not given.
+        smiles: Column with the SMILES; found by its content if not given.
+        batch_size: Molecules per step.
+        jobs: Processes that make graphs; -1 is one per core.
+    """
+    from iem.workflows.predicting import predict_tables
+
+    predict_tables(model, inputs or ("-",), out=out, smiles=smiles, batch_size=batch_size, jobs=jobs)
+
+
+def load(folder: str | Path) -> "Model":
+    """A model from its folder: ``iem.load("model").predict(["CCO"])``.
+
+    Raises:
+        ArtifactError: missing, damaged, or of another program, kind or version.
+    """
+    from iem.workflows.model import Model
+
+    return Model(Path(folder))

@@ -1,0 +1,312 @@
+"""Corpora: the same bytes after any interruption, nothing excluded inside, and a reader that trusts no file."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import ASPIRIN
+from rdkit import Chem
+
+from iem.chem.conformers import conformer
+from iem.chem.molecules import canonical, parse
+from iem.chem.priors import PRIORS, priors
+from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
+from iem.errors import ArtifactError, ConfigError, OutputError, TableError
+from iem.workflows.prepare import prepare
+
+NASTY = ["[Na+].[Cl-]", "N[Pt](N)(Cl)Cl", "*CC", "C1CC23C1C1C2CCN31", "[H][H]", "O", "C[Hg]C", "C(=O)NCC" * 60]
+ORDINARY = [
+    *(
+        ASPIRIN,
+        "CN1C=NC2=C1C(=O)N(C(=O)N2C)C",
+        "CC(C)Cc1ccc(cc1)[C@@H](C)C(=O)O",
+        "NC(=O)c1cccnc1",
+        "CC(=O)Nc1ccc(O)cc1",
+    ),
+    *("C[C@H](N)C(=O)O", "OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O", "c1ccc2ccccc2c1", "ClC(Cl)=C(Cl)Cl", "CCN(CC)CC"),
+    *(
+        "FC(F)(F)c1ccccc1Br",
+        "O=C1CCCCCN1",
+        "CS(C)=O",
+        "C#CCO",
+        "N#Cc1ccccc1",
+        "CC(C)(C)OC(=O)N",
+        "Oc1ccccc1",
+        "CCOP(=O)(O)O",
+    ),
+]
+SMILES = [*ORDINARY, *NASTY, "CCO", *("C" * count for count in range(2, 14))]
+TEXT = [*SMILES, "C1CC", "OCC", "C(O)C", "not a molecule", "", "CN(C)(C)(C)C"]
+RUN = """
+import sys
+from pathlib import Path
+from iem.workflows.prepare import prepare
+prepare(sys.argv[1], out=Path(sys.argv[2]), shard_size=4, jobs=int(sys.argv[3]))
+"""
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "some.smi"
+    path.write_text("\n".join(TEXT))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    """The corpus of an unbroken run; tests only read it."""
+    folder = tmp_path_factory.mktemp("whole") / "corpus"
+    prepare(str(source), out=folder, shard_size=4, jobs=1)
+    return folder
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name, content in contents(whole).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_every_molecule_is_there_once_with_its_geometry_and_priors(whole):
+    corpus = Corpus(whole)
+    assert sorted(record.smiles for record in corpus) == sorted({canonical(parse(smiles)) for smiles in SMILES})
+    assert len(corpus) == len(SMILES)
+    for record in corpus:
+        mol = parse(record.smiles)
+        geometry = conformer(mol)
+        wanted = priors(mol, geometry)
+        assert record.geometry.status == geometry.status
+        np.testing.assert_array_equal(record.geometry.numbers, geometry.numbers)
+        np.testing.assert_array_equal(record.geometry.bonds, geometry.bonds)
+        np.testing.assert_allclose(record.geometry.coordinates, geometry.coordinates, rtol=1e-3, atol=1e-3)
+        for name, target in record.priors.items():
+            np.testing.assert_array_equal(target.known, wanted[name].known)
+            if name != "geometry":
+                np.testing.assert_array_equal(target.values, wanted[name].values)
+        # half precision may swap the sign of an axis along which a molecule is symmetric
+        np.testing.assert_allclose(
+            abs(record.priors["geometry"].values),
+            abs(wanted["geometry"].values),
+            atol=5e-3 if len(mol.GetAtoms()) > 8 else 1,
+        )
+    assert corpus[-1].smiles == corpus[len(corpus) - 1].smiles
+    with pytest.raises(IndexError):
+        corpus[len(corpus)]
+
+
+def test_the_manifest_and_the_rejected_rows_say_what_happened(whole):
+    corpus, manifest = Corpus(whole), json.loads((whole / MANIFEST).read_text())
+    rejected = pq.read_table(whole / REJECTED).to_pylist()
+    assert manifest["counts"]["molecules"] == len(corpus) == sum(corpus.statuses.values())
+    assert manifest["counts"]["statuses"] == dict(corpus.statuses)
+    assert {row["stage"] for row in rejected} == {"parse", "duplicate"}
+    assert [row for row in rejected if row["input"] == "C1CC"] == [
+        {"row": TEXT.index("C1CC"), "input": "C1CC", "stage": "parse", "reason": "unclosed ring"}
+    ]
+    assert {TEXT[row["row"]] for row in rejected if row["stage"] == "duplicate"} == {"OCC", "C(O)C"}
+    assert corpus.statuses["flat"] == 2
+
+
+def test_two_processes_write_what_one_writes(source, whole, tmp_path):
+    prepare(str(source), out=tmp_path / "corpus", shard_size=4, jobs=2)
+    assert contents(tmp_path / "corpus") == contents(whole)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_the_same_command_ends_at_the_same_bytes(source, whole, tmp_path):
+    folder, environment = tmp_path / "corpus", os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", RUN, str(source), str(folder), "1"]
+    for finished in (1, 3, 6):
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list(folder.glob("part-*"))) < finished:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it must be killed, not finish"
+        with pytest.raises(ArtifactError):
+            Corpus(folder)
+        (folder / ".part-00000.parquet.99.partial").write_bytes(b"left behind")
+    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert contents(folder) == contents(whole)
+
+
+def test_finished_shards_are_not_made_again(source, whole, copy):
+    (copy / MANIFEST).unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in copy.glob("part-*")}
+    prepare(str(source), out=copy, shard_size=4, jobs=1)
+    assert {path.name: path.stat().st_mtime_ns for path in copy.glob("part-*")} == before
+    assert contents(copy) == contents(whole)
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "footer", "truncated", "missing", "another shard", "text"])
+def test_a_damaged_shard_is_found_and_made_again(source, whole, copy, damage):
+    path = copy / "part-00002.parquet"
+    content = bytearray(path.read_bytes())
+    if damage == "flipped bit":
+        content[len(content) // 3] ^= 4
+        path.write_bytes(content)
+    elif damage == "footer":  # where Parquet itself has no checksum
+        path.write_bytes(content.replace(b"parquet-cpp", b"parquet-cpq"))
+    elif damage == "truncated":
+        path.write_bytes(content[:-100])
+    elif damage == "missing":
+        path.unlink()
+    elif damage == "another shard":
+        path.write_bytes((copy / "part-00003.parquet").read_bytes())
+    else:
+        path.write_text("not Parquet")
+    with pytest.raises(ArtifactError, match="part-00002"):
+        Corpus(copy)
+    prepare(str(source), out=copy, shard_size=4, jobs=1)
+    assert contents(copy) == contents(whole)
+
+
+def test_a_flipped_bit_anywhere_is_found_even_without_the_manifest(copy):
+    path = copy / "part-00000.parquet"
+    table = pq.read_table(path)
+    causes = table.schema.metadata[b"causes"].decode()
+    assert read_shard(path, causes).equals(table)
+    assert read_shard(path, "other causes") is None
+    content = path.read_bytes()
+    for place in range(10, len(content) // 2, 997):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        found = read_shard(path, causes)
+        assert found is None or found.equals(table), place
+
+
+def test_other_settings_are_refused_by_name(source, copy):
+    before = contents(copy)
+    with pytest.raises(ConfigError, match="--seed") as caught:
+        prepare(str(source), out=copy, shard_size=4, seed=1, jobs=1)
+    assert "--out" in str(caught.value)
+    with pytest.raises(ConfigError, match="--shard-size"):
+        prepare(str(source), out=copy, shard_size=5, jobs=1)
+    with pytest.raises(ConfigError, match=r"--timeout|--conformers"):
+        prepare(str(source), out=copy, shard_size=4, timeout=3, jobs=1)
+    source_changed = source.with_name("changed") / source.name
+    source_changed.parent.mkdir(exist_ok=True)
+    source_changed.write_text("CCO")
+    with pytest.raises(ConfigError, match="--inputs"):
+        prepare(str(source_changed), out=copy, shard_size=4, jobs=1)
+    assert contents(copy) == before
+
+
+def test_excluded_molecules_stay_out_whatever_their_stereo_and_counter_ion(tmp_path):
+    table, source, folder = tmp_path / "benchmark.csv", tmp_path / "some.smi", tmp_path / "corpus"
+    table.write_text("smiles,y\nC[C@@H](N)C(=O)O,1\nC1CC,0\nCC(C)NCC(O)COc1cccc2ccccc12.Cl,1\n")
+    other = ["CCO", "CC(C)NCC(O)COc1ccccc1"]
+    out = ["C[C@H](N)C(=O)O", "OC(=O)C(C)N", "[2H]NC(C)C(=O)O", "CC(C)NC[C@H](O)COc1cccc2ccccc12"]
+    out += ["CC(C)NC[C@@H](O)COc1cccc2ccccc12.OC(=O)/C=C/C(=O)O"]
+    source.write_text("\n".join([*out, *other]))
+    prepare(str(source), out=folder, exclude=(str(table),), jobs=1)
+    assert {record.smiles for record in Corpus(folder)} == {canonical(parse(smiles)) for smiles in other}
+    rejected = pq.read_table(folder / REJECTED).to_pylist()
+    assert [(row["input"], row["stage"]) for row in rejected] == [(smiles, "exclude") for smiles in out]
+
+
+def test_a_named_table_can_be_excluded(table_path, tmp_path):
+    table_path("esol")
+    source = tmp_path / "some.smi"
+    source.write_text("CCO\nCC(C)NCC(O)COc1ccc(cc1)C(=O)OCCOC\n")
+    prepare(str(source), out=tmp_path / "corpus", exclude=("esol",), jobs=1)
+    assert len(Corpus(tmp_path / "corpus")) == 1  # ethanol is in ESOL
+
+
+def test_a_limit_is_a_random_sample_that_follows_from_the_seed(tmp_path):
+    (tmp_path / "some.smi").write_text("\n".join(f"[{mass}CH4]" for mass in range(1, 401)))
+
+    def sample(seed, name):
+        prepare(str(tmp_path / "some.smi"), out=tmp_path / name, limit=60, seed=seed, jobs=1)
+        return sorted(parse(record.smiles).GetAtomWithIdx(0).GetIsotope() for record in Corpus(tmp_path / name))
+
+    one = sample(0, "one")
+    assert len(set(one)) == 60
+    assert one != sample(1, "two")
+    assert one == sample(0, "again")
+    assert 0.7 < np.mean(one) / 200.5 < 1.3, "from the whole of the input, not from its start"
+
+
+def test_lists_and_tables_in_any_spelling_give_the_same_molecules(tmp_path):
+    def made(name, *texts):
+        for number, text in enumerate(texts):
+            (tmp_path / f"{name}{number}.{name}").write_text(text)
+        files = [str(tmp_path / f"{name}{number}.{name}") for number in range(len(texts))]
+        prepare(*files, out=tmp_path / name, jobs=1)
+        return sorted((record.smiles, record.geometry.coordinates.tobytes()) for record in Corpus(tmp_path / name))
+
+    respelt = [Chem.MolToRandomSmilesVect(Chem.MolFromSmiles(smiles), 1, 5)[0] for smiles in ORDINARY]
+    plain = made("smi", "\n".join(ORDINARY[:9]), "\n".join(ORDINARY[5:]))
+    table = made("csv", "name,smiles,y\n" + "\n".join(f"a,{smiles},1" for smiles in reversed(respelt)))
+    assert plain == table
+    assert len(plain) == len(ORDINARY)
+
+
+def test_statistics_count_what_is_known_only(whole):
+    corpus = Corpus(whole)
+    statistics = corpus.prior_statistics(range(len(corpus)))
+    for name, prior in PRIORS.items():
+        mean, std = statistics[name]
+        assert mean.shape == std.shape == (prior.size,)
+        assert np.isfinite(mean).all()
+        assert (std > 0).all()
+    balaban = [r.priors["property"].values[3] for r in corpus if r.priors["property"].known[3]]
+    assert len(balaban) < len(corpus)
+    assert statistics["property"][0][3] == pytest.approx(np.mean(balaban), rel=1e-5)
+
+
+def test_nothing_left_is_an_error_that_says_why(tmp_path):
+    (tmp_path / "bad.smi").write_text("C1CC\nC2CC\n")
+    with pytest.raises(TableError, match="unclosed ring"):
+        prepare(str(tmp_path / "bad.smi"), out=tmp_path / "corpus", jobs=1)
+    with pytest.raises(TableError, match=r"absent\.smi"):
+        prepare(str(tmp_path / "absent.smi"), out=tmp_path / "corpus", jobs=1)
+    with pytest.raises(ConfigError, match="--limit"):
+        prepare(str(tmp_path / "bad.smi"), out=tmp_path / "corpus", limit=0, jobs=1)
+    with pytest.raises(ConfigError, match="INPUT"):
+        prepare(out=tmp_path / "corpus", jobs=1)
+
+
+def test_a_place_that_is_taken_is_left_alone(source, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.tex").write_text("mine")
+    for name in ("file", "folder"):
+        with pytest.raises(OutputError, match="--out"):
+            prepare(str(source), out=tmp_path / name, jobs=1)
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "thesis.tex").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / MANIFEST).unlink(), "has no manifest.json"),
+        (lambda folder: (folder / MANIFEST).write_text("{"), "cannot be read"),
+        (lambda folder: (folder / MANIFEST).write_text("{}"), "was not written by iem"),
+        (lambda folder: edit(folder, schema=99), "format version 99"),
+        (lambda folder: edit(folder, finished=False), "not finished"),
+        (lambda folder: edit(folder, shards={}), "has no molecules"),
+        (lambda folder: (folder / "part-00001.parquet").unlink(), "cannot read .*part-00001"),
+        (lambda folder: (folder / "part-00001.parquet").write_bytes(b""), "part-00001.parquet is damaged"),
+    ],
+)
+def test_a_reader_says_what_is_wrong_with_a_folder(copy, change, message):
+    change(copy)
+    with pytest.raises(ArtifactError, match=message):
+        Corpus(copy)
+
+
+def edit(folder: Path, **changes):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(manifest | changes))
