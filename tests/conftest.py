@@ -26,3 +26,25 @@ def table_path() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+PRIOR_SIZES = {"atom": 19, "bond": 4, "geometry": 60, "property": 8}
+
+
+@pytest.fixture(scope="session")
+def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained teacher for pictures of 32 pixels, as ``iem pretrain`` would write it."""
+    import torch
+
+    from iem import artifact
+    from iem.nn.encoders import ImageEncoder
+    from iem.nn.heads import prior_heads
+
+    folder = tmp_path_factory.mktemp("teacher")
+    torch.manual_seed(0)
+    encoder, heads = ImageEncoder(), prior_heads(512, PRIOR_SIZES)
+    tensors = {f"encoder_3d.{name}": value for name, value in encoder.state_dict().items()}
+    tensors |= {f"heads.{name}": value for name, value in heads.state_dict().items()}
+    card = {"architecture": "resnet18", "views": ["3d"], "priors": PRIOR_SIZES, "size": 32, "view_set": "paper"}
+    artifact.save(folder, tensors, card, kind="teacher")
+    return folder

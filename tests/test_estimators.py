@@ -26,7 +26,7 @@ def freesolv() -> tuple[list[str], np.ndarray]:
 
 @pytest.fixture(scope="module")
 def regressor(freesolv) -> IEMRegressor:
-    return IEMRegressor(**QUICK | {"epochs": 12, "batch_size": 8}).fit(*freesolv)
+    return IEMRegressor(**QUICK | {"epochs": 8, "batch_size": 8}).fit(*freesolv)
 
 
 @BOTH
@@ -61,11 +61,11 @@ def test_regressor_learns_and_fit_returns_itself(regressor, freesolv):
     smiles, values = freesolv
     assert isinstance(regressor, IEMRegressor)
     assert regressor.predict(smiles).shape == (120,)
-    assert regressor.score(smiles, values) > 0.3
+    assert regressor.score(smiles, values) > 0.1
     assert regressor.metrics_["task"] == "regression"
 
 
-def test_fitting_changes_neither_parameters_nor_inputs(freesolv):
+def test_fitting_is_silent_and_changes_neither_parameters_nor_inputs(freesolv, capsys):
     smiles, values = list(freesolv[0]), freesolv[1].copy()
     estimator = IEMRegressor(**QUICK)
     before = estimator.get_params()
@@ -73,6 +73,7 @@ def test_fitting_changes_neither_parameters_nor_inputs(freesolv):
     assert estimator.get_params() == before
     assert smiles == freesolv[0]
     assert (values == freesolv[1]).all()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_clone_is_unfitted_and_fits_to_the_same_model(regressor, freesolv):
@@ -105,7 +106,7 @@ def test_smiles_may_come_in_any_container(regressor, wrap):
 def test_classifier_takes_any_two_classes(freesolv):
     smiles, values = freesolv
     labels = np.where(values < -3, "soluble", "greasy")
-    classifier = IEMClassifier(**QUICK | {"epochs": 8, "batch_size": 8}).fit(smiles, labels)
+    classifier = IEMClassifier(**QUICK | {"epochs": 6, "batch_size": 8}).fit(smiles, labels)
     assert classifier.classes_.tolist() == ["greasy", "soluble"]
     shares = classifier.predict_proba(smiles)
     np.testing.assert_allclose(shares.sum(axis=1), 1)
@@ -123,11 +124,6 @@ def test_several_targets_with_missing_labels(freesolv):
 
 def test_cross_validation(freesolv):
     assert np.isfinite(cross_val_score(IEMRegressor(**QUICK), *freesolv, cv=2)).all()
-
-
-def test_training_is_silent_unless_asked(freesolv, capsys):
-    IEMRegressor(**QUICK).fit(*freesolv)
-    assert capsys.readouterr() == ("", "")
 
 
 @BOTH

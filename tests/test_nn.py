@@ -16,19 +16,6 @@ def pictures(*shape):
     return torch.randint(0, 256, (*shape, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(scope="module")
-def teacher_folder(tmp_path_factory):
-    """An untrained teacher as ``iem pretrain`` would write it."""
-    folder = tmp_path_factory.mktemp("teacher")
-    torch.manual_seed(0)
-    encoder, heads = ImageEncoder(), prior_heads(512, SIZES)
-    tensors = {f"encoder_3d.{name}": value for name, value in encoder.state_dict().items()}
-    tensors |= {f"heads.{name}": value for name, value in heads.state_dict().items()}
-    card = {"architecture": "resnet18", "views": ["3d"], "priors": SIZES, "size": 32, "view_set": "paper"}
-    artifact.save(folder, tensors, card, kind="teacher")
-    return folder
-
-
 def test_the_paper_dimensions():
     encoder = ImageEncoder("resnet18")
     assert encoder(pictures(2)).shape == (2, 512)

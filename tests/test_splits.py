@@ -131,7 +131,7 @@ def test_digest_tells_splits_apart() -> None:
     assert len(digest(one)) == 16
 
 
-BIG = ("muv", "hiv", "cep")
+BIG = ("muv", "hiv", "cep", "malaria")
 
 
 @pytest.mark.parametrize(

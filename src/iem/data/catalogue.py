@@ -135,7 +135,7 @@ _ALL = (
         sha256="d07a38487aeac5cee5508413e468043ef3097451d2a112701c2d60be9ec6b662",
         size=148_743,
         content="85c3cc242ffc8550def977c150e2cddb12f70453540d5153678266092ebe541c",
-        split="@bbbp@",
+        split="e0d42ec5d349ac2b",
     ),
     Dataset(
         name="tox21",
@@ -156,7 +156,7 @@ _ALL = (
         sha256="7d7e7facd853a63e79ddce4e9c3fcb7a0d83a1c300b603031c0f2c64fbe77761",
         size=525_119,
         content="b58cc1f683e78e3c7a1bf7116e9aac0119804018d100f7b8cdb0857941c31aca",
-        split="@tox21@",
+        split="5e741b06cbd682eb",
     ),
     Dataset(
         name="toxcast",
@@ -177,7 +177,7 @@ _ALL = (
         sha256="666d36476ff8f3208a618409022c1cc8cc7cd136e39b300320745509e0377db6",
         size=10_281_259,
         content="4010d410d6f12d7021a766ce059b8f48a6faaa039646649f9785925e7451279d",
-        split="@toxcast@",
+        split="13d982e6da47dc28",
     ),
     Dataset(
         name="sider",
@@ -198,7 +198,7 @@ _ALL = (
         sha256="71efc6ac4ca82d6545bc512509863281be0f17234afd7adaf71a71899988302e",
         size=183_743,
         content="71efc6ac4ca82d6545bc512509863281be0f17234afd7adaf71a71899988302e",
-        split="@sider@",
+        split="2be1d2fa00ad700c",
     ),
     Dataset(
         name="clintox",
@@ -219,7 +219,7 @@ _ALL = (
         sha256="9999816e760dd838358b5d88e81cea2fc062be4458ffa412ceecdba4f88a67b6",
         size=95_512,
         content="9999816e760dd838358b5d88e81cea2fc062be4458ffa412ceecdba4f88a67b6",
-        split="@clintox@",
+        split="e870c44df173b6c9",
     ),
     Dataset(
         name="muv",
@@ -240,7 +240,7 @@ _ALL = (
         sha256="ee68d1fad0b10440dc494ac3a74cf99168a0b0da9683556b2b48220b88172135",
         size=1_329_782,
         content="4a164809c7e33a76d93a80198303f8ac353edbd2c8dccc0f5b44e8cd1c0ba3c7",
-        split="@muv@",
+        split="415ad8c0d2b3e68f",
     ),
     Dataset(
         name="hiv",
@@ -261,7 +261,7 @@ _ALL = (
         sha256="54713c3205055055ea4214e8c4b0d22d93af7e54ad2c48f4edc866e161e57262",
         size=2_152_716,
         content="3a3c7a4ea9626211fe959ef988394670dd76d556ca3c6173b70c88256e4c3555",
-        split="@hiv@",
+        split="ca3035762052d9f3",
     ),
     Dataset(
         name="bace",
@@ -282,7 +282,7 @@ _ALL = (
         sha256="d36f089649984f7bfaa4589ccc3ae907b831780a01ccfd065a5b604939e1a5df",
         size=3_897_770,
         content="d7c3b46a688e87ec8489c8e4e0809139e0098ec69c7d3d527f297eedccece921",
-        split="@bace@",
+        split="c803538a9d5d9c15",
     ),
     Dataset(
         name="esol",
@@ -303,7 +303,7 @@ _ALL = (
         sha256="8c06a76f0c6487d29ab0f903e6a7a7139f189ab3c1178f159c8be8964602f189",
         size=96_699,
         content="4b704c27b9a62f0bf0e5e0b5cc246b407ab2dbe37596bb73433a3fea3a9eb70f",
-        split="@esol@",
+        split="422b4a934808d508",
     ),
     Dataset(
         name="lipo",
@@ -324,7 +324,7 @@ _ALL = (
         sha256="aed41590cb30609d51d8e08ad3ff06495a76e80e211358801f596b10da69bacd",
         size=282_606,
         content="94cbb76d9e083181ec1ec4547b72cbf6cf385899c1cc7b9c0ae0dc0af743e8e3",
-        split="@lipo@",
+        split="fc35dc335b3aa90d",
     ),
     Dataset(
         name="malaria",
@@ -345,7 +345,7 @@ _ALL = (
         sha256="2cea95027569d94a05093f0e1ea9ae174b721298380d1dfc33f2eb802a0cf008",
         size=735_229,
         content="6c7bdc87c622470b63a8b3543999cb96296892733c3864dddd97c1c9aebc6fd8",
-        split="@malaria@",
+        split="c0ca3cce09589ef8",
     ),
     Dataset(
         name="cep",
@@ -366,7 +366,7 @@ _ALL = (
         sha256="99c3def57a412e0ac3922194d0605b6a8a9056938706a44bc4ba1d35fe8bc8c0",
         size=2_119_766,
         content="b56c27198d8cc659a36a674bee43b2c4b4eac9774070ec7332f7df06c547772f",
-        split="@cep@",
+        split="a1b039aeb752c6ca",
     ),
     Dataset(
         name="freesolv",
@@ -387,7 +387,7 @@ _ALL = (
         sha256="ab5895d914ee87cb563bd7b9611e869527bba45bec6b014d34dc495a0f9dcb72",
         size=32_060,
         content="12156a975ff536aaf64057f13f0ccecc2d9bf3619890139a9731cf29b3129ee8",
-        split="@freesolv@",
+        split="d7c89c8eccce53be",
     ),
 )
 

@@ -246,7 +246,7 @@ def label_distributions(parts: Mapping[str, np.ndarray], targets: Sequence[str],
             columns = {part: labels[:, position] for part, labels in parts.items()}
             columns = {part: column[~np.isnan(column)] for part, column in columns.items()}
             together = np.concatenate(list(columns.values()))
-            bins = np.histogram_bin_edges(together, bins=min(40, max(8, len(together) // 15)))
+            bins = np.histogram_bin_edges(together, bins=min(24, max(8, len(together) // 25)))
             for shade, (part, column) in zip(COLOURS, columns.items(), strict=False):
                 if len(column):
                     weights = np.full(len(column), 100 / len(column))

@@ -132,6 +132,7 @@ def _figures(content: ReportContent) -> list[dict[str, Any]]:
     metric = text.METRIC_NAMES[content.metric]
     test = content.labels[content.parts["test"]]
     main, *others = content.arms
+    seeds = len(content.arms[main]["test"]["per_seed"])
     found: list[dict[str, Any]] = []
 
     def add(title: str, svg: str, caption: str, alt: str) -> None:
@@ -161,7 +162,8 @@ def _figures(content: ReportContent) -> list[dict[str, Any]]:
         add(
             "Predicted and measured",
             figures.parity(test, content.predictions[main], content.targets, content.units),
-            f"Test part, {main}, mean prediction over seeds; on the line both are equal."
+            f"Test part, {main}; on the line both are equal."
+            + " The prediction is the mean over seeds, which errs less than one alone." * (seeds > 1)
             + f" The first {figures.PANELS} targets; {more} more are in the table." * (more > 0),
             f"Scatter of predicted against measured values. {summary}.",
         )

@@ -1,0 +1,210 @@
+"""``iem fit`` from a table to a model folder: what it writes, what it learns, and that nothing finished is lost."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import iem
+from iem import artifact
+from iem.nn.heads import prior_heads
+from iem.students.base import STUDENTS
+from iem.students.predictor import Predictor
+from iem.workflows import distilling, fitting
+from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
+from iem.workflows.embed import load_teacher
+
+SMILES = [
+    *(
+        "CO",
+        "CCO",
+        "CCCO",
+        "CC(C)O",
+        "CCCCO",
+        "CC(C)CO",
+        "CCCCCO",
+        "OCCO",
+        "OCCCO",
+        "CC(O)CO",
+        "c1ccccc1O",
+        "OCc1ccccc1",
+    ),
+    *("CC", "CCC", "CCCC", "CC(C)C", "CCCCC", "c1ccccc1", "Cc1ccccc1", "CCc1ccccc1", "C1CCCCC1", "C1CCCC1", "C=CC=C"),
+    *("CN", "CCN", "CCCN", "NCCN", "Nc1ccccc1", "CC#N", "C[N+](=O)[O-]", "CS", "CCS", "CSC", "ClCCl", "CCCl", "BrCCBr"),
+]
+ALCOHOL = [int("O" in text and "N" not in text) for text in SMILES]
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    size = np.array([len(text) for text in SMILES]) + rng.normal(scale=0.1, size=len(SMILES))
+    return pd.DataFrame({"smiles": SMILES, "alcohol": ALCOHOL, "size [Å]": size})
+
+
+QUICK = {"split": "random", "epochs": 2, "batch_size": 8, "jobs": 1}
+
+
+def test_fit_writes_everything_that_is_promised(table, teacher_folder, tmp_path, capsys):
+    table.loc[3, "smiles"] = "C1CC"
+    table.loc[5, "alcohol"] = np.nan
+    out = tmp_path / "model"
+    metrics = iem.fit(table, out=out, target=("alcohol",), teacher=teacher_folder, seeds=2, compare=True, **QUICK)
+
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        *("model.safetensors", "card.json", "metrics.json", "predictions.csv", "splits.json", "rejected.csv"),
+        *("report.html", "run.json"),
+    }
+    assert metrics == json.loads((out / "metrics.json").read_text())
+    assert (metrics["task"], metrics["metric"]) == ("classification", "roc_auc")
+    assert metrics["rows"] == {"read": 36, "used": 34, "rejected": 2}
+    for part in ("test", "valid", "without_teacher"):
+        assert len(metrics[part]["per_seed"]) == 2
+        assert list(metrics[part]["per_target"]) == ["alcohol"]
+    assert {"mean", "ci95", "improved", "verdict"} <= metrics["difference"].keys()
+
+    rejected = pd.read_csv(out / "rejected.csv")
+    assert rejected.loc[rejected["row"] == 3, "reason"].item() == "unclosed ring"
+    splits = json.loads((out / "splits.json").read_text())
+    rows = splits["train"] + splits["valid"] + splits["test"]
+    assert sorted(rows) == [row for row in range(36) if row not in (3, 5)]
+    predictions = pd.read_csv(out / "predictions.csv")
+    assert predictions["row"].tolist() == splits["test"]
+    assert predictions["alcohol predicted"].between(0, 1).all()
+    assert "<html" in (out / "report.html").read_text()
+
+    again = iem.load(out).predict(predictions["smiles"].tolist())
+    np.testing.assert_allclose(again["alcohol"], predictions["alcohol predicted"], rtol=1e-4)
+    assert "wrote" not in capsys.readouterr().out
+
+
+def test_a_finished_fit_is_not_done_again(table, tmp_path, monkeypatch):
+    settings = {"target": ("size [Å]",), "teacher": "none", **QUICK}
+    first = iem.fit(table, out=tmp_path / "model", **settings)
+    monkeypatch.setattr(fitting, "train_all", None)
+    assert iem.fit(table, out=tmp_path / "model", **settings) == first
+
+
+def weights(folder):
+    return artifact.load(folder, kind="model")[0]
+
+
+def test_an_interrupted_fit_goes_on_and_ends_like_an_unbroken_one(table, teacher_folder, tmp_path, monkeypatch):
+    settings = {"target": ("size [Å]",), "teacher": teacher_folder, "seeds": 2, **QUICK, "epochs": 7}
+    whole = iem.fit(table, out=tmp_path / "whole", **settings)
+
+    class Killed(Exception):
+        pass
+
+    epochs = []
+    original = distilling.Curve.on_train_epoch_end
+
+    def kill(self, trainer, module):
+        epochs.append(trainer.current_epoch)
+        if len(epochs) == 7 + 6:  # in the second training, after its checkpoint of epoch 5
+            raise Killed
+        original(self, trainer, module)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distilling.Curve, "on_train_epoch_end", kill)
+        with pytest.raises(Killed):
+            iem.fit(table, out=tmp_path / "broken", **settings)
+    assert not (tmp_path / "broken" / "card.json").exists()
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            distilling.Curve,
+            "on_train_epoch_end",
+            lambda self, trainer, module: (seen.append(trainer.current_epoch), original(self, trainer, module))[1],
+        )
+        broken = iem.fit(table, out=tmp_path / "broken", **settings)
+    assert seen == [5, 6]  # the first training was kept, the second went on
+    assert broken == whole
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_other_settings_in_the_same_folder_are_refused(table, tmp_path):
+    settings = {"target": ("size [Å]",), "teacher": "none", **QUICK}
+    iem.fit(table, out=tmp_path / "model", **settings)
+    with pytest.raises(iem.IEMError, match="--lr is 0.1, but .* holds a run with 0.001"):
+        iem.fit(table, out=tmp_path / "model", lr=0.1, **settings)
+
+
+def test_a_split_column_is_obeyed_and_is_no_target(table, tmp_path):
+    table["fold"] = ["train"] * 24 + ["valid"] * 6 + ["test"] * 6
+    iem.fit(table, out=tmp_path, target=("size [Å]",), teacher="none", **{**QUICK, "split": "fold"})
+    splits = json.loads((tmp_path / "splits.json").read_text())
+    assert splits["test"] == list(range(30, 36))
+
+
+def molecules(count=8, dim=512):
+    from iem.chem.molecules import parse
+
+    featurize = STUDENTS.build("gin").featurize
+    rng = np.random.default_rng(0)
+    labels = np.array([[len(text)] for text in SMILES[:count]], dtype=float)
+    features = rng.random((count, dim), dtype=np.float32)
+    atoms = np.array([parse(text).GetNumHeavyAtoms() for text in SMILES[:count]])
+    return Molecules([featurize(parse(text)) for text in SMILES[:count]], labels, features, atoms)
+
+
+LESSON = Lesson(task="regression", epochs=120, batch_size=8, lr=3e-3, patience=None, ke=0, te=0, te_head="own", seed=0)
+
+
+def trained(table, lesson, heads, tmp_path):
+    torch.manual_seed(0)
+    predictor = Predictor(STUDENTS.build("gin", dropout=0.0), tasks=1, task="regression")
+    rows = np.arange(len(table.graphs))
+    predictor.fit_scale(table.labels)
+    result = train_student(
+        predictor, table, rows, rows, lesson, heads=heads, checkpoint=tmp_path / "x.ckpt", tick=lambda *_: None
+    )
+    predictor.load_state_dict(result.weights)
+    return predictor, result
+
+
+def test_the_student_overfits_eight_alcohols(tmp_path):
+    table = molecules()
+    predictor, result = trained(table, LESSON, None, tmp_path)
+    errors = outputs_of(predictor, table, np.arange(8)) - table.labels
+    assert np.abs(errors).max() < 0.3
+    assert result.curve[-1]["task"] < 0.05 * result.curve[0]["task"]
+
+
+@pytest.mark.parametrize("te_head", ["own", "shared"])
+def test_the_student_learns_to_answer_like_the_teacher(te_head, tmp_path):
+    table = molecules()
+    torch.manual_seed(1)
+    heads = prior_heads(512, {"atom": 19, "bond": 4, "geometry": 60, "property": 8}).requires_grad_(False)
+    before = {name: value.clone() for name, value in heads.state_dict().items()}
+    lesson = replace(LESSON, ke=1.0, te=1.0, te_head=te_head, epochs=60)
+    _, result = trained(table, lesson, heads, tmp_path)
+    first, last = result.curve[0], result.curve[-1]
+    for term in ("ke_atom", "ke_bond", "ke_geometry", "ke_property"):
+        assert last[term] < 0.7 * first[term]
+    assert "te" in last
+    assert all(torch.equal(before[name], value) for name, value in heads.state_dict().items())
+
+
+def test_molecules_without_a_picture_still_learn_their_labels(tmp_path):
+    table = molecules()
+    table.features[::2] = np.nan
+    heads = prior_heads(512, {"atom": 19, "bond": 4, "geometry": 60, "property": 8}).requires_grad_(False)
+    predictor, _ = trained(table, replace(LESSON, ke=0.1, te=0.1), heads, tmp_path)
+    errors = outputs_of(predictor, table, np.arange(8)) - table.labels
+    assert np.abs(errors).max() < 0.5
+
+
+def test_embedding_has_nan_rows_for_what_cannot_be_drawn(teacher_folder):
+    teacher = load_teacher(teacher_folder)
+    features = teacher.embed(["CCO", "C1CC", "OCC"], jobs=1)
+    assert features.shape == (3, 512)
+    assert features.dtype == np.float32
+    assert np.isnan(features[1]).all()
+    np.testing.assert_array_equal(features[0], features[2])
+    np.testing.assert_array_equal(features, teacher.embed(["CCO", "C1CC", "OCC"], jobs=1))
