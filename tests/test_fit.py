@@ -131,7 +131,7 @@ def test_an_interrupted_fit_goes_on_and_ends_like_an_unbroken_one(table, teacher
 def test_other_settings_in_the_same_folder_are_refused(table, tmp_path):
     settings = {"target": ("size [Å]",), "teacher": "none", **QUICK}
     iem.fit(table, out=tmp_path / "model", **settings)
-    with pytest.raises(iem.IEMError, match="--lr is 0.1, but .* holds a run with 0.001"):
+    with pytest.raises(iem.IEMError, match=r"--lr is 0\.1, but .* holds a run with 0\.001"):
         iem.fit(table, out=tmp_path / "model", lr=0.1, **settings)
 
 

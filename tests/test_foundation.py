@@ -12,6 +12,7 @@ from torch import nn
 from iem import artifact
 from iem.cache import FeatureBank, address
 from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, UnknownNameError
+from iem.files import write_bytes
 from iem.registry import Registry
 
 
@@ -111,4 +112,4 @@ def test_weights_are_loaded_by_name_and_shape():
 
 def test_an_unwritable_place_is_a_sentence(tmp_path):
     with pytest.raises(OutputError, match="cannot write"):
-        artifact.write_bytes(tmp_path / "absent" / "file", b"")
+        write_bytes(tmp_path / "absent" / "file", b"")

@@ -25,6 +25,10 @@ def loaded_by(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
 
 
+def test_workers_that_embed_molecules_load_no_deep_learning():
+    assert not loaded_by("import iem.workflows.preparing") & {"torch", "timm", "lightning"}
+
+
 def test_this_file_can_tell_a_heavy_import():
     assert "scipy" in loaded_by("import scipy.stats")
 

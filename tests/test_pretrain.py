@@ -126,7 +126,7 @@ def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path, monkeypatch
 
     teacher = load_teacher(tmp_path / "whole", view="2d")
     assert teacher(torch.zeros(2, 1, 32, 32, 3, dtype=torch.uint8)).shape == (2, 512)
-    with pytest.raises(ConfigError, match="--lr is 0.5, but .* holds a run with 0.001"):
+    with pytest.raises(ConfigError, match=r"--lr is 0\.5, but .* holds a run with 0\.001"):
         train_teacher(corpus, out=tmp_path / "whole", recipe=replace(TINY, lr=0.5), jobs=0)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,33 +13,11 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 
-from iem.errors import ArtifactError, OutputError
+from iem.errors import ArtifactError
+from iem.files import write_bytes, write_json
 
 WEIGHTS, CARD = "model.safetensors", "card.json"
 SCHEMA = 1
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OutputError: the folder cannot be written or the disk is full; nothing half-written is left behind.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror}; free some space or choose another place") from error
-
-
-def write_json(path: Path, content: object) -> None:
-    """JSON for people: indented, UTF-8, NaN refused."""
-    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def versions() -> dict[str, str]:

@@ -9,6 +9,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from iem.files import whole
+
 
 def cache_dir() -> Path:
     """The user's cache folder: ``$IEM_CACHE``, else the platform's own (``~/.cache/iem`` on Linux)."""
@@ -66,14 +68,10 @@ class FeatureBank:
         if not rows:
             return
         self._rows.update(rows)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        name = uuid.uuid4().hex
-        partial = self.folder / f".{name}.partial"
-        with partial.open("wb") as file:
+        with whole(self.folder / f"{uuid.uuid4().hex}.npz", parents=True) as partial, partial.open("wb") as file:
             np.savez(
                 file,
                 keys=np.array(list(rows)),
                 features=np.stack([features for features, _ in rows.values()]).astype(np.float32),
                 notes=np.array([note for _, note in rows.values()]),
             )
-        partial.replace(self.folder / f"{name}.npz")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from iem.chem.priors import geometry_prior, known_where_finite
-from iem.errors import ArtifactError, OutputError
+from iem.errors import ArtifactError
+from iem.files import whole
 from iem.records import STATUSES, Geometry, PriorTarget, Rejection
 
 MANIFEST, REJECTED = "manifest.json", "rejected.parquet"
@@ -73,13 +73,8 @@ def write_table(path: Path, table: pa.Table) -> None:
     Raises:
         OutputError: the folder cannot be written or the disk is full.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole(path) as partial:
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error}; free some space and run the same command again") from error
 
 
 def rejections(rows: Sequence[Rejection]) -> pa.Table:

@@ -7,16 +7,16 @@ import io
 import os
 import tempfile
 import zlib
-from contextlib import suppress
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from iem.cache import cache_dir
 from iem.data.catalogue import DATASETS, Dataset
-from iem.errors import OutputError, UnavailableError, UnknownNameError
+from iem.errors import UnavailableError, UnknownNameError
+from iem.files import write_bytes
 
-__all__ = ["DATASETS", "Dataset", "availability", "fetch", "find", "normalise", "write_whole"]
+__all__ = ["DATASETS", "Dataset", "availability", "fetch", "find", "normalise"]
 
 BINARY = {"": "", "0": "0", "1": "1", "0.0": "0", "1.0": "1"}
 """How the sources write binary labels, and how the normalised tables do."""
@@ -75,7 +75,7 @@ def fetch(name: str) -> Path:
             f"normalised CSV differs); please report this, and meanwhile put {name}.csv.gz into a folder of your own "
             f"and set IEM_DATA to it"
         )
-    write_whole(cached, gzip.compress(content, mtime=0), parents=True)
+    write_bytes(cached, gzip.compress(content, mtime=0), parents=True)
     return cached
 
 
@@ -98,29 +98,6 @@ def normalise(raw: bytes, dataset: Dataset) -> bytes:
         labels = [row[column] for column in chosen]
         table.writerow([row[smiles], *([BINARY[label] for label in labels] if dataset.unit == "" else labels)])
     return written.getvalue().encode()
-
-
-def write_whole(path: Path, content: bytes, *, parents: bool = False) -> None:
-    """Write a file whole or not at all.
-
-    Args:
-        path: the file.
-        content: all of it.
-        parents: make the folders on the way.
-
-    Raises:
-        OutputError: the folder cannot be written or the disk is full; nothing half-written is left behind.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        if parents:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # the folder itself may be what is wrong
-            partial.unlink()
-        raise OutputError(f"cannot write {path}: {error.strerror}; free some space or choose another place") from error
 
 
 def _own(name: str) -> Path | None:

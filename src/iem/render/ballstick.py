@@ -302,7 +302,11 @@ def _shade(
                     if hit < len(atoms):
                         atom = hit
                         ball = balls[atom]
-                        nx, ny, nz = (x - atoms[atom, 0]) / ball, (y - atoms[atom, 1]) / ball, (z - atoms[atom, 2]) / ball
+                        nx, ny, nz = (
+                            (x - atoms[atom, 0]) / ball,
+                            (y - atoms[atom, 1]) / ball,
+                            (z - atoms[atom, 2]) / ball,
+                        )
                     else:
                         stick = sticks[hit - len(atoms)]
                         ax, ay, az = stick[3] - stick[0], stick[4] - stick[1], stick[5] - stick[2]
@@ -313,7 +317,9 @@ def _shade(
                         nx, ny, nz = (nx - place * ax) / thick, (ny - place * ay) / thick, (nz - place * az) / thick
                     bright, shine = AMBIENT + DIRECT * nz, 0.0
                     facing = nx * LIGHT_X + ny * LIGHT_Y + nz * LIGHT_Z
-                    if facing > 0.0 and not _in_shadow(x, y, z, shades[first[hit] : first[hit + 1]], things, len(atoms)):
+                    if facing > 0.0 and not _in_shadow(
+                        x, y, z, shades[first[hit] : first[hit + 1]], things, len(atoms)
+                    ):
                         bright += REFLECT * facing
                         glance = nx * HALF_X + ny * HALF_Y + nz * HALF_Z
                         if glance > 0.8:
@@ -415,7 +421,9 @@ def _in_shadow(x: float, y: float, z: float, shades: np.ndarray, things: np.ndar
         miss = dx * ay - dy * ax
         if miss * miss >= r * r * flat:
             continue
-        chord = math.sqrt((r * r - miss * miss / flat) / flat)  # times az, ± from the middle: where the ray goes in and out
+        chord = math.sqrt(
+            (r * r - miss * miss / flat) / flat
+        )  # times az, ± from the middle: where the ray goes in and out
         middle = (dx * ax + dy * ay) / flat
         for sign in (-1.0, 1.0):
             place = middle + sign * chord * az

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or absent, and training that resumes exactly."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
@@ -8,7 +7,8 @@ from typing import Any, final
 import lightning
 import torch
 
-from iem.errors import IEMError, OutputError
+from iem.errors import IEMError
+from iem.files import whole
 
 
 @final
@@ -66,13 +66,8 @@ class Checkpoints(lightning.Callback):
             self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        partial = self.path.with_name(f".{self.path.name}.partial")
-        try:
+        with whole(self.path) as partial:
             trainer.save_checkpoint(partial)
-            os.replace(partial, self.path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self.path}: {error.strerror}; free some space and run again") from error
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch}

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from iem.artifact import write_bytes
 from iem.chem.conformers import conformer
 from iem.chem.molecules import parse
 from iem.errors import MoleculeError, TableError
+from iem.files import write_bytes
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations

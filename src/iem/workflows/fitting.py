@@ -20,6 +20,7 @@ from iem.chem.molecules import parse
 from iem.chem.splits import digest, random_split, scaffold_split, split_by_column
 from iem.data.tables import Table, read_table
 from iem.errors import ConfigError, TableError
+from iem.files import write_bytes, write_json
 from iem.records import Split
 from iem.students import gnn as gnn  # registers the students that come with the package
 from iem.students.base import STUDENTS
@@ -271,7 +272,7 @@ def _write_result(path: Path, result: Result, weights: dict[str, torch.Tensor]) 
         f"result.{name}": torch.from_numpy(getattr(result, name)) for name in ("valid", "test", "outputs")
     }
     about = {"arm": result.arm, "seed": result.seed, "best_epoch": result.best_epoch, "curve": result.curve}
-    artifact.write_bytes(path, dump_tensors(tensors, metadata={"about": json.dumps(about)}))
+    write_bytes(path, dump_tensors(tensors, metadata={"about": json.dumps(about)}))
 
 
 def _read_result(path: Path) -> tuple[Result, dict[str, torch.Tensor]]:
@@ -309,10 +310,10 @@ def finish(
     ensemble = np.stack([result.outputs for result in main])
     write_predictions(out / "predictions.csv", table, split.test, ensemble)
     rows = {part: [int(table.rows[row]) for row in getattr(split, part)] for part in split._fields}
-    artifact.write_json(out / "splits.json", {"method": settings["split"], "digest": digest(split), **rows})
+    write_json(out / "splits.json", {"method": settings["split"], "digest": digest(split), **rows})
     rejected = pd.DataFrame(table.rejected, columns=["row", "input", "stage", "reason"])
-    artifact.write_bytes(out / "rejected.csv", rejected.to_csv(index=False).encode())
-    artifact.write_json(out / "metrics.json", metrics)
+    write_bytes(out / "rejected.csv", rejected.to_csv(index=False).encode())
+    write_json(out / "metrics.json", metrics)
     write_fit_report(out / "report.html", study, results, metrics, settings, notes)
     card = {
         "task": study.task,
@@ -342,7 +343,7 @@ def write_predictions(path: Path, table: Table, rows: np.ndarray, ensemble: np.n
         columns[f"{target} predicted"] = ensemble[:, :, index].mean(axis=0)
         if len(ensemble) > 1:
             columns[f"{target} std"] = ensemble[:, :, index].std(axis=0, ddof=1)
-    artifact.write_bytes(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g").encode())
+    write_bytes(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g").encode())
 
 
 def show(metrics: dict[str, Any]) -> None:

@@ -1,12 +1,12 @@
 """Output folders: made, claimed for one set of settings, and never mixed with another's."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from iem.errors import ConfigError, OutputError
+from iem.files import write_json
 
 RUN = "run.json"
 
@@ -43,10 +43,4 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
         return
     if folder.is_dir() and any(folder.iterdir()):
         raise OutputError(f"--out {folder} exists and is not a {kind} run of iem; name a new folder")
-    partial = folder / f".{RUN}.{os.getpid()}.partial"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write to --out {folder}: {error.strerror}") from error
+    write_json(path, wanted, parents=True)

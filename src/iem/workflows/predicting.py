@@ -1,7 +1,6 @@
 """Tables of any length through a model, in constant memory."""
 
 import gzip
-import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,8 @@ from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 
 from iem.data.tables import Chunk, stream_smiles
-from iem.errors import IEMError, OutputError, TableError
+from iem.errors import OutputError, TableError
+from iem.files import whole
 from iem.workflows.console import progress, say
 from iem.workflows.model import Model, make_graphs
 
@@ -109,17 +109,7 @@ def open_output(out: Path | None) -> Iterator[TextIO]:
         return
     if out.is_dir():
         raise OutputError(f"--out {out} is a folder; name a file")
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
+    with whole(out) as partial:
         opened = gzip.open if out.suffix == ".gz" else open
         with opened(partial, "wt", encoding="utf-8", newline="") as file:
             yield file
-        partial.replace(out)
-    except OSError as error:
-        if isinstance(error, IEMError):
-            raise
-        raise OutputError(
-            f"cannot write --out {out}: {error.strerror}; free some space or choose another place"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

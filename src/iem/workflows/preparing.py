@@ -11,7 +11,6 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from iem.artifact import write_json
 from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse, skeleton
 from iem.chem.priors import priors
@@ -28,6 +27,7 @@ from iem.data.corpus import (
 )
 from iem.data.tables import read_table, stream_smiles
 from iem.errors import ArtifactError, MoleculeError, TableError
+from iem.files import PARTIAL, write_json
 from iem.records import Rejection
 from iem.workflows.console import progress, say
 from iem.workflows.folders import open_run
@@ -57,7 +57,7 @@ def prepare_corpus(
         "conformers": settings.signature,
     }
     open_run(out, asked, kind="corpus")
-    for leftover in out.glob(".*.partial"):  # of a run that was killed while it wrote
+    for leftover in out.glob(PARTIAL):  # of a run that was killed while it wrote
         leftover.unlink(missing_ok=True)
     vouched = _digests(out)
     wanted, rejected = choose(inputs, exclude=exclude, limit=limit, column=smiles, seed=settings.seed, jobs=jobs)

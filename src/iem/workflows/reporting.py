@@ -15,6 +15,7 @@ from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.splits import digest
 from iem.data.moleculenet import DATASETS
+from iem.files import write_bytes
 from iem.render.depiction import Depiction
 from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
@@ -80,7 +81,7 @@ def write_fit_report(
         versions=artifact.versions(),
         digests=digests,
     )
-    artifact.write_bytes(path, page(content).encode())
+    write_bytes(path, page(content).encode())
 
 
 def pictures(study: "Study") -> list[tuple[bytes, str]]:

@@ -46,11 +46,12 @@ def export(name: str, file: Path, *, force: bool = False) -> None:
     """
     import gzip
 
-    from iem.data.moleculenet import fetch, write_whole
+    from iem.data.moleculenet import fetch
+    from iem.files import write_bytes
 
     if file.is_dir():
         raise OutputError(f"{file} is a folder; name a file")
     if file.exists() and not force:
         raise OutputError(f"{file} exists already; choose another name, or --force to overwrite it")
     packed = fetch(name).read_bytes()
-    write_whole(file, packed if file.suffix == ".gz" else gzip.decompress(packed))
+    write_bytes(file, packed if file.suffix == ".gz" else gzip.decompress(packed))

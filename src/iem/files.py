@@ -1,0 +1,53 @@
+"""Files that are whole or absent: written under another name, then renamed."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from iem.errors import OutputError
+
+PARTIAL = ".*.partial"
+"""Pattern of what a killed run may leave behind; nobody reads such a file."""
+
+
+@contextmanager
+def whole(path: Path, *, parents: bool = False) -> Iterator[Path]:
+    """A place to write a file to, which becomes ``path`` when the block ends without an error.
+
+    Args:
+        path: of the file; one that is there already stays untouched until then.
+        parents: make the folders on the way.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full; nothing half-written is left behind.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write {path}: {reason}; free some space or choose another place") from error
+    finally:
+        with suppress(OSError):  # the folder itself may be what is wrong
+            partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, *, parents: bool = False) -> None:
+    """Write a file whole or not at all; see ``whole``."""
+    with whole(path, parents=parents) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: Path, content: object, *, parents: bool = False) -> None:
+    """JSON for people: indented, UTF-8, NaN refused."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(), parents=parents)
