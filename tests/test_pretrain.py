@@ -25,7 +25,7 @@ SMILES = [
     *("C1CCCCC1", "OC1CCCCC1", "CC(=O)C", "CCC(=O)C", "CC#N", "c1ccsc1", "FC(F)(F)c1ccccc1", "Clc1ccccc1", "BrCCBr"),
     *("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "OCC(O)C(O)C(O)C(O)C=O", "NC(Cc1ccccc1)C(=O)O", "C[Si](C)(C)C", "CSC", "O=C=O"),
 ]
-TINY = replace(PRESETS["default"], size=32, visits=48, round=16, batch_size=8)
+TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_five_tasks_are_equations_1_to_3(corpus):
     items = [dataset[0, index] for index in range(6)]
     batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
     torch.manual_seed(0)
-    model = FiveTasks("resnet18", temperature=0.1).eval()
+    model = FiveTasks("test_resnet", temperature=0.1).eval()
     terms = model(batch)
     assert list(terms) == [
         "contrast",
@@ -125,7 +125,7 @@ def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path, monkeypatch
     assert [point["visits"] for point in curve][:2] == [16, 32]
 
     teacher = load_teacher(tmp_path / "whole", view="2d")
-    assert teacher(torch.zeros(2, 1, 32, 32, 3, dtype=torch.uint8)).shape == (2, 512)
+    assert teacher(torch.zeros(2, 1, 32, 32, 3, dtype=torch.uint8)).shape == (2, teacher.dim)
     with pytest.raises(ConfigError, match=r"--lr is 0\.5, but .* holds a run with 0\.001"):
         train_teacher(corpus, out=tmp_path / "whole", recipe=replace(TINY, lr=0.5), jobs=0)
 

@@ -8,12 +8,13 @@ import cyclopts
 
 from iem.errors import IEMError
 from iem.workflows.draw import render
+from iem.workflows.evaluate import evaluate
 from iem.workflows.fit import fit
 from iem.workflows.predict import predict
 from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import pretrain
 from iem.workflows.tables import datasets, export
-from iem.workflows.teachers import show
+from iem.workflows.teachers import pack, show
 
 app = cyclopts.App(
     name="iem",
@@ -27,8 +28,10 @@ tables = cyclopts.App(name="datasets", help_format="markdown")
 tables.default(datasets)
 tables.command(export)
 app.command(tables)
-teachers = cyclopts.App(name="teacher", help="Look at teachers.")
+teachers = cyclopts.App(name="teacher", help="Look at teachers, measure them, make them smaller.")
 teachers.command(show)
+teachers.command(evaluate)
+teachers.command(pack)
 app.command(teachers)
 
 

@@ -63,7 +63,7 @@ def priors(mol: Mol, geometry: Geometry) -> dict[str, PriorTarget]:
         "atom": known_where_finite(atoms),
         "bond": known_where_finite(bonds),
         "geometry": geometry_prior(geometry),
-        "property": known_where_finite(_properties(mol)),
+        "property": known_where_finite(properties(mol)),
     }
 
 
@@ -104,7 +104,8 @@ def shape(coordinates: np.ndarray) -> np.ndarray:
     return centred @ axes / radius
 
 
-def _properties(mol: Mol) -> np.ndarray:
+def properties(mol: Mol) -> np.ndarray:
+    """The eight numbers of the property prior, float64 ``(8,)``; NaN where there is none. See ``priors``."""
     with rdBase.BlockLogs():
         connected = len(Chem.GetMolFrags(mol)) == 1
         return np.array(

@@ -158,7 +158,7 @@ class Distillation(lightning.LightningModule):
         self.log("valid/score", figure)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.lesson.lr)
+        return torch.optim.Adam(self.parameters(), lr=self.lesson.lr, fused=True)
 
 
 def _known(heads: nn.ModuleDict, atoms: Tensor) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ class Recipe:
 
     encoder: str = "resnet18"
     """timm name of both encoders."""
-    size: int = 64
+    size: int = 96
     """Side of every picture in pixels."""
     view_set: str = "tetrahedral"
     """The directions a 3D picture may be taken from, and all of those that features are made of."""
@@ -35,6 +35,8 @@ class Recipe:
     grey: float = 0.0
     round: int = 5_000
     """Visits between two validations and checkpoints."""
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    """Of the encoders' arithmetic; ``auto`` is bfloat16 where the device has it."""
 
 
 PRESETS = {
@@ -53,6 +55,7 @@ PRESETS = {
         flip=True,
         grey=0.2,
         round=100_000,
+        precision="float32",
     ),
 }
 """``paper``: section 4.1 and the appendix; its centre crop leaves a picture of its own size as it is."""
@@ -69,6 +72,7 @@ def pretrain(
     batch_size: int | None = None,
     lr: float | None = None,
     round: int | None = None,
+    precision: Literal["auto", "bf16", "float32"] | None = None,
     seed: int = 0,
     jobs: int | None = None,
 ) -> None:
@@ -84,15 +88,24 @@ def pretrain(
         out: Folder for the teacher.
         preset: "default" learns most in little time; "paper" does what the paper did, at its size (a GPU cluster).
         encoder: Image network by its timm name [resnet18].
-        size: Side of the pictures in pixels [64; paper: 224].
+        size: Side of the pictures in pixels [96; paper: 224].
         visits: Molecules to see in all, counted with repetition [200,000; paper: 60 million].
         batch_size: Molecules per step [64; paper: 128].
         lr: Highest learning rate [0.001; paper: 0.01].
         round: Visits between two validations and checkpoints [5,000; paper: 100,000].
+        precision: Of the encoders' arithmetic [auto: bf16 where the device computes with it; paper: float32].
         seed: Of weights, order, views and rotations.
         jobs: Processes that draw [one per core; 0 draws in the training process].
     """
-    given = {"encoder": encoder, "size": size, "visits": visits, "batch_size": batch_size, "lr": lr, "round": round}
+    given = {
+        "encoder": encoder,
+        "size": size,
+        "visits": visits,
+        "batch_size": batch_size,
+        "lr": lr,
+        "round": round,
+        "precision": precision,
+    }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
         if not isinstance(value, str) and value <= 0:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -37,20 +37,27 @@ VALID_SHARE, VALID_MOST = 0.02, 1_000
 
 
 class FiveTasks(nn.Module):
-    """Two image encoders and the four heads they share; a batch in, the named terms of eq. 4 out."""
+    """Two image encoders and the four heads they share; a batch in, the named terms of eq. 4 out.
 
-    def __init__(self, architecture: str, *, temperature: float) -> None:
+    Args:
+        architecture: timm name of both encoders.
+        temperature: τ of the contrastive loss.
+        bf16: the encoders compute in bfloat16; weights, heads and losses stay in single precision.
+    """
+
+    def __init__(self, architecture: str, *, temperature: float, bf16: bool = False) -> None:
         super().__init__()
-        self.encoder_2d = ImageEncoder(architecture)
-        self.encoder_3d = ImageEncoder(architecture)
+        self.encoder_2d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
+        self.encoder_3d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
         self.heads = prior_heads(self.encoder_2d.dim, {name: prior.size for name, prior in PRIORS.items()})
-        self.temperature = temperature
+        self.temperature, self.bf16 = temperature, bf16
 
     def features(self, batch: dict[str, Tensor]) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
         """Of the depictions, and of the 3D views with view-wise mean pooling."""
         views = batch["views"]
-        spatial = self.encoder_3d(views.flatten(0, 1)).unflatten(0, views.shape[:2]).mean(dim=1)
-        return self.encoder_2d(batch["flat"]), spatial
+        with torch.autocast(views.device.type, torch.bfloat16, enabled=self.bf16):
+            flat, each = self.encoder_2d(batch["flat"]), self.encoder_3d(views.flatten(0, 1))
+        return flat.float(), each.float().unflatten(0, views.shape[:2]).mean(dim=1)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Contrast (eq. 1), and L1 per encoder and prior over known components (eq. 2 and 3)."""
@@ -133,6 +140,21 @@ class Watch(lightning.Callback):
         self.curve = state_dict["curve"]
 
 
+def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which molecules of a corpus are learned from and which are held out; at least one batch of these."""
+    order = np.random.default_rng((seed, count)).permutation(count)
+    held_out = min(VALID_MOST, max(batch_size, int(VALID_SHARE * count)))
+    return np.sort(order[held_out:]), order[:held_out]
+
+
+def computes_in_bf16() -> bool:
+    """Whether the device at hand multiplies in bfloat16 faster than in single precision."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch does not tell
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Half precision for the matrices and filters; statistics and biases are small and stay as they are."""
     return {
@@ -142,6 +164,8 @@ def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, jobs: int | None = None) -> None:
     """Train, resuming where an interrupted run of the same settings was; see ``iem.workflows.pretrain``."""
+    if recipe.precision == "auto":
+        recipe = replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
     molecules = Corpus(corpus)
     rounds = -(-recipe.visits // recipe.round)
     if len(molecules) < 2 * recipe.batch_size:
@@ -150,12 +174,10 @@ def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, job
         )
     open_run(out, asdict(recipe) | {"seed": seed, "corpus": molecules.digest}, kind="teacher")
 
-    order = np.random.default_rng((seed, len(molecules))).permutation(len(molecules))
-    held_out = min(VALID_MOST, max(recipe.batch_size, int(VALID_SHARE * len(molecules))))
-    valid, train = order[:held_out], np.sort(order[held_out:])
+    train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
 
     torch.manual_seed(seed)
-    model = FiveTasks(recipe.encoder, temperature=recipe.temperature)
+    model = FiveTasks(recipe.encoder, temperature=recipe.temperature, bf16=recipe.precision == "bf16")
     if recipe.standardise:
         for name, (mean, std) in molecules.prior_statistics(train).items():
             head = model.heads[name]

@@ -1,4 +1,6 @@
-"""The verb ``iem teacher show``: what a teacher is and how it was taught."""
+"""The verbs ``iem teacher show`` and ``iem teacher pack``: what a teacher is, and what of it goes on a journey."""
+
+from pathlib import Path
 
 
 def show(name: str = "default") -> None:
@@ -14,3 +16,21 @@ def show(name: str = "default") -> None:
     from iem.nn.teacher import find
 
     sys.stdout.write(json.dumps(read_card(find(name), kind="teacher"), indent=2, ensure_ascii=False) + "\n")
+
+
+def pack(run: Path, *, out: Path) -> None:
+    """Make a teacher for others: the 3D encoder and the heads, which is all that distillation needs.
+
+    Args:
+        run: Folder that "iem pretrain" wrote.
+        out: New folder for the smaller teacher.
+    """
+    from iem import artifact
+    from iem.errors import OutputError
+
+    tensors, card = artifact.load(run, kind="teacher")
+    if out.exists():
+        raise OutputError(f"--out {out} exists; name a new folder")
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("encoder_2d.")}
+    out.mkdir(parents=True)
+    artifact.save(out, kept, card | {"views": ["3d"], "packed_from": card["digest"]}, kind="teacher")
