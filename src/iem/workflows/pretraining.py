@@ -1,6 +1,5 @@
 """How a teacher is trained: five tasks, two encoders, one loss."""
 
-import json
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from iem.chem.priors import PRIORS
 from iem.data.corpus import Corpus
 from iem.data.datasets import Augmentation, PictureDataset, Rounds
 from iem.errors import ConfigError
+from iem.files import write_json
 from iem.losses.contrastive import contrastive_loss
 from iem.losses.terms import masked_mean, weigh
 from iem.nn.encoders import ImageEncoder
@@ -162,20 +162,8 @@ def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, jobs: int | None = None) -> None:
-    """Train, resuming where an interrupted run of the same settings was; see ``iem.workflows.pretrain``."""
-    if recipe.precision == "auto":
-        recipe = replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
-    molecules = Corpus(corpus)
-    rounds = -(-recipe.visits // recipe.round)
-    if len(molecules) < 2 * recipe.batch_size:
-        raise ConfigError(
-            "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
-        )
-    open_run(out, asdict(recipe) | {"seed": seed, "corpus": molecules.digest}, kind="teacher")
-
-    train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
-
+def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -> FiveTasks:
+    """Fresh networks that follow from the seed; the heads know the scale of the priors over the training part."""
     torch.manual_seed(seed)
     model = FiveTasks(recipe.encoder, temperature=recipe.temperature, bf16=recipe.precision == "bf16")
     if recipe.standardise:
@@ -184,60 +172,80 @@ def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, job
             assert isinstance(head, PriorHead)
             head.mean.copy_(torch.from_numpy(mean))
             head.std.copy_(torch.from_numpy(std))
+    return model
 
-    renderer, depiction = BallStick(recipe.size), Depiction(recipe.size)
+
+def loaders(
+    recipe: Recipe, molecules: Corpus, train: np.ndarray, valid: np.ndarray, *, seed: int, jobs: int | None
+) -> tuple[DataLoader, DataLoader]:
+    """Batches to learn from, drawn anew at every visit, and batches to choose by, which are always the same."""
     common: dict[str, Any] = {
-        "renderer": renderer,
-        "depiction": depiction,
+        "renderer": BallStick(recipe.size),
+        "depiction": Depiction(recipe.size),
         "rotations": rotations(recipe.view_set),
         "seed": seed,
     }
     moving = Augmentation(views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey)
-    workers = (os.cpu_count() or 1) if jobs is None else jobs
+    workers = (os.cpu_count() or 1) if jobs is None or jobs < 0 else jobs
     loading: dict[str, Any] = {
         "batch_size": recipe.batch_size,
         "num_workers": workers,
         "persistent_workers": workers > 0,
     }
-    train_loader = DataLoader(
-        PictureDataset(molecules, augmentation=moving, **common),
-        sampler=Rounds(train, length=recipe.round, seed=seed),
-        drop_last=True,
-        **loading,
-    )
-    valid_loader = DataLoader(
-        PictureDataset(molecules, **common), sampler=[(0, int(index)) for index in valid], **loading
+    walk = Rounds(train, length=recipe.round, seed=seed)
+    still = [(0, int(index)) for index in valid]
+    return (
+        DataLoader(PictureDataset(molecules, augmentation=moving, **common), sampler=walk, drop_last=True, **loading),
+        DataLoader(PictureDataset(molecules, **common), sampler=still, **loading),
     )
 
-    checkpoint = out / "checkpoint.ckpt"
+
+def resolved(recipe: Recipe) -> Recipe:
+    """The recipe with every choice made that the device decides."""
+    if recipe.precision != "auto":
+        return recipe
+    return replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
+
+
+def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, jobs: int | None = None) -> None:
+    """Train, resuming where an interrupted run of the same settings was; see ``iem.workflows.pretrain``."""
+    recipe, molecules = resolved(recipe), Corpus(corpus)
+    rounds = -(-recipe.visits // recipe.round)
+    if len(molecules) < 2 * recipe.batch_size:
+        raise ConfigError(
+            "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
+        )
+    open_run(out, asdict(recipe) | {"seed": seed, "corpus": molecules.digest}, kind="teacher")
+    train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
+    train_loader, valid_loader = loaders(recipe, molecules, train, valid, seed=seed, jobs=jobs)
     steps = rounds * len(train_loader)
+    module = Pretraining(new_model(recipe, molecules, train, seed), recipe, steps)
+    checkpoint = out / "checkpoint.ckpt"
     say(
         f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * recipe.round:,} visits in "
         f"{steps:,} steps at {recipe.size}×{recipe.size} pixels"
         + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
     )
+    card = {
+        "architecture": recipe.encoder,
+        "views": ["2d", "3d"],
+        "priors": {name: prior.size for name, prior in PRIORS.items()},
+        "size": recipe.size,
+        "view_set": recipe.view_set,
+        "renderer": BallStick(recipe.size).signature,
+        "depiction": Depiction(recipe.size).signature,
+        "recipe": asdict(recipe) | {"seed": seed},
+        "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
+        "licence": "MIT",
+    }
     with progress("note") as bars:
         watch = Watch(bars, recipe)
 
         def keep(module: Pretraining) -> None:
-            card = {
-                "architecture": recipe.encoder,
-                "views": ["2d", "3d"],
-                "priors": {name: prior.size for name, prior in PRIORS.items()},
-                "size": recipe.size,
-                "view_set": recipe.view_set,
-                "renderer": renderer.signature,
-                "depiction": depiction.signature,
-                "recipe": asdict(recipe) | {"seed": seed},
-                "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
-                "curve": watch.curve,
-                "licence": "MIT",
-            }
-            artifact.save(out, halved(module.model.state_dict()), card, kind="teacher")
+            artifact.save(out, halved(module.model.state_dict()), card | {"curve": watch.curve}, kind="teacher")
 
         best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
         trainer = quiet_trainer(max_epochs=rounds, callbacks=[watch, best])
-        module = Pretraining(model, recipe, steps)
         run_to_end(trainer, module, train_loader, valid_loader, checkpoint=checkpoint)
-    (out / "curve.json").write_text(json.dumps(watch.curve, indent=1))
+    write_json(out / "curve.json", watch.curve)
     say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}")

