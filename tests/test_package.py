@@ -69,7 +69,9 @@ def test_imports_go_downwards_only():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/quickstart.md", "Makefile"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/index.md", "docs/quickstart.md", "docs/datasets.md", "docs/teacher.md", "Makefile"]
+)
 def test_documented_commands_exist_with_their_options(page):
     from iem.cli import app
 
