@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import iem
 from iem.data.catalogue import DATASETS
 from iem.workflows.pretrain import PRESETS
 
@@ -72,3 +73,11 @@ def presets() -> list[str]:
 
 def test_table_of_the_presets_is_theirs():
     assert "\n".join(presets()) in page("teacher.md"), "put this into docs/teacher.md:\n" + "\n".join(presets())
+
+
+def test_python_reference_has_every_public_name():
+    shown = re.findall(r"^::: (\S+)", page("reference/api.md"), re.MULTILINE)
+    for name in iem.__all__:
+        home = getattr(iem, name)
+        places = {f"{home.__module__}.{home.__qualname__}", home.__module__}
+        assert places & set(shown), f"{name} is not in docs/reference/api.md"

@@ -47,6 +47,26 @@ def test_every_public_name_resolves(name):
     assert getattr(iem, name).__doc__
 
 
+def test_no_public_name_is_that_of_a_module():
+    """Python sets a module as an attribute of its package, over whatever had the name."""
+    assert not set(iem.__all__) & {module.name for module in pkgutil.iter_modules(iem.__path__)}
+
+
+def test_verbs_take_text_for_a_path_and_for_a_list_of_one(tmp_path):
+    picture, nowhere, molecules = str(tmp_path / "a.png"), str(tmp_path / "nowhere"), tmp_path / "some.smi"
+    for _ in range(2):  # the second call meets what the first one imported
+        iem.draw("CCO", out=picture, size=32)
+    molecules.write_text("CCO\nCCN\n")
+    molecules.with_suffix(".csv").write_text("smiles\nCCN\n")
+    iem.prepare(str(molecules), out=str(tmp_path / "corpus"), exclude=str(molecules.with_suffix(".csv")), jobs=1)
+    with pytest.raises(iem.IEMError, match="nowhere is not a corpus"):
+        iem.pretrain(nowhere, out=nowhere)
+    with pytest.raises(iem.IEMError, match="no model folder at .*nowhere"):
+        iem.predict(nowhere, "CCO", out=picture)
+    with pytest.raises(iem.IEMError, match="'log S'"):
+        iem.fit("freesolv", out=nowhere, teacher="none", target="log S")
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(AttributeError, match=r"it offers .*fit"):
         iem.fitt  # noqa: B018
