@@ -61,7 +61,7 @@ def test_verbs_take_text_for_a_path_and_for_a_list_of_one(tmp_path):
     iem.prepare(str(molecules), out=str(tmp_path / "corpus"), exclude=str(molecules.with_suffix(".csv")), jobs=1)
     with pytest.raises(iem.IEMError, match="nowhere is not a corpus"):
         iem.pretrain(nowhere, out=nowhere)
-    with pytest.raises(iem.IEMError, match="no model folder at .*nowhere"):
+    with pytest.raises(iem.IEMError, match=r"no model folder at .*nowhere"):
         iem.predict(nowhere, "CCO", out=picture)
     with pytest.raises(iem.IEMError, match="'log S'"):
         iem.fit("freesolv", out=nowhere, teacher="none", target="log S")
