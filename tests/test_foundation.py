@@ -72,6 +72,16 @@ def test_artifact_round_trip(folder):
     assert not list(folder.glob(".*"))
 
 
+def test_half_precision_on_disk_is_widened_and_layout_does_not_matter(tmp_path):
+    module = nn.Conv2d(2, 3, 2).to(memory_format=torch.channels_last)
+    tensors = {name: tensor.half() for name, tensor in module.state_dict().items()}
+    artifact.save(tmp_path, tensors, {}, kind="model")
+    other = nn.Conv2d(2, 3, 2)
+    artifact.load_into(other, artifact.load(tmp_path, kind="model")[0], origin="x")
+    assert other.weight.dtype == torch.float32
+    torch.testing.assert_close(other.weight, module.weight.half().float())
+
+
 def truncate(folder):
     weights = folder / artifact.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:-4])

@@ -45,8 +45,8 @@ def test_contrastive_loss_ignores_scale_and_falls_with_agreement():
 
 
 def test_contrastive_loss_refuses_a_temperature_of_zero():
-    with pytest.raises(ConfigError, match="temperature is 0, but it must be positive"):
-        contrastive_loss(torch.ones(2, 3), torch.ones(2, 3), temperature=0)
+    with pytest.raises(ConfigError, match="temperature is 0.0, but it must be positive"):
+        contrastive_loss(torch.ones(2, 3), torch.ones(2, 3), temperature=0.0)
 
 
 def test_masked_mean_sees_known_entries_only():
@@ -70,10 +70,18 @@ def test_weights_are_matched_by_name():
         weigh({"a": torch.tensor(2.0)}, {"A": 1.0})
 
 
+def test_what_is_logged_holds_no_graph_and_weights_reach_the_gradient():
+    one, two = (torch.tensor(value, requires_grad=True) for value in (2.0, 3.0))
+    loss = weigh({"a": one * 1, "b": two * 1}, {"a": 1.0, "b": 0.5})
+    loss.total.backward()
+    assert (one.grad, two.grad) == (1, 0.5)
+    assert not any(part.requires_grad for part in loss.parts.values())
+
+
 def test_knowledge_enhancer_is_equation_5():
     torch.manual_seed(0)
     heads = prior_heads(512, SIZES).requires_grad_(False)
-    student, teacher = torch.randn(5, 512, requires_grad=True), torch.randn(5, 512)
+    student, teacher = torch.randn(5, 512, requires_grad=True), torch.randn(5, 512, requires_grad=True)
     terms = knowledge_enhancer(heads, student, teacher)
     assert list(terms) == list(SIZES)
     for name, head in heads.items():
@@ -81,6 +89,7 @@ def test_knowledge_enhancer_is_equation_5():
         torch.testing.assert_close(terms[name], sum(rows) / len(rows))
     sum(terms.values()).backward()
     assert student.grad.abs().sum() > 0
+    assert teacher.grad is None
     assert all(parameter.grad is None for parameter in heads.parameters())
 
 

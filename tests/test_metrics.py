@@ -30,6 +30,38 @@ def test_summary_names_what_has_no_score():
     assert result["per_target"]["b [°C]"] == {"mean": None, "std": None, "per_seed": [None, None]}
 
 
+def test_one_seed_has_no_spread():
+    result = summary([np.array([0.5])], ["a"])
+    assert (result["mean"], result["std"], result["per_seed"]) == (0.5, None, [0.5])
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_two_arms_that_are_the_same_differ_in_nothing(task):
+    labels = np.array([[0.0], [1.0], [1.0], [0.0]])
+    outputs = [labels + 0.1 * seed * np.array([[1.0], [-1.0], [2.0], [7.0]]) for seed in range(3)]
+    result = difference(task, labels, outputs, outputs)
+    assert (result["mean"], result["ci95"], result["improved"]) == (0, [0, 0], False)
+    assert result["verdict"].startswith("No clear effect")
+
+
+def test_an_interval_that_ends_just_beyond_zero_is_no_effect():
+    labels = np.zeros((20, 1))
+    plain = [np.full_like(labels, 1.0)] * 3
+    taught = [np.full_like(labels, value) for value in (0.90, 0.94, 1.01)]
+    result = difference("regression", labels, taught, plain)
+    low, high = result["ci95"]
+    assert low < 0 < high < 0.1
+    assert result["improved"] is False
+    assert result["verdict"].startswith("No clear effect")
+
+
+def test_without_a_score_nothing_is_said_of_the_pictures():
+    labels, outputs = np.ones((4, 1)), [np.full((4, 1), 0.5)] * 2
+    result = difference("classification", labels, outputs, outputs)
+    assert (result["mean"], result["ci95"], result["improved"]) == (None, None, False)
+    assert "nothing can be said" in result["verdict"]
+
+
 def test_difference_over_seeds_is_a_paired_t_interval():
     rng = np.random.default_rng(0)
     labels = rng.normal(size=(50, 1))

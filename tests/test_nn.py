@@ -1,10 +1,13 @@
 """Encoders, heads and the teacher's folder."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from iem import artifact
 from iem.errors import ArtifactError, UnknownNameError
+from iem.nn import teacher
 from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import PriorHead, prior_heads
 from iem.nn.teacher import Teacher, load_teacher
@@ -32,6 +35,19 @@ def test_an_empty_page_is_zero_to_the_network():
     assert not seen[0].any()
 
 
+def test_pixels_reach_the_network_upright_in_rgb_and_standardised():
+    encoder = ImageEncoder(std=(0.25, 0.5, 1.0))
+    seen = []
+    encoder.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    picture = torch.full((1, 32, 48, 3), 255, dtype=torch.uint8)
+    picture[0, 5, 40] = torch.tensor([0, 51, 102])
+    encoder(picture)
+    assert seen[0].shape == (1, 3, 32, 48)
+    torch.testing.assert_close(seen[0][0, :, 5, 40], torch.tensor([-4.0, -1.6, -0.6]))
+    seen[0][0, :, 5, 40] = 0
+    assert not seen[0].any()
+
+
 def test_an_unknown_encoder_is_named():
     with pytest.raises(UnknownNameError, match="timm has no image encoder called 'resnet999'"):
         ImageEncoder("resnet999")
@@ -52,11 +68,29 @@ def test_teacher_pools_over_views_and_never_trains(teacher_folder):
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
 
 
+def test_a_head_is_two_layers_with_softplus_between():
+    head, features = PriorHead(512, 4), torch.randn(3, 512, generator=torch.Generator().manual_seed(0))
+    hidden = torch.log1p(torch.exp(features @ head.first.weight.T + head.first.bias))
+    torch.testing.assert_close(head(features), hidden @ head.second.weight.T + head.second.bias)
+
+
 def test_heads_standardise_with_their_own_statistics():
     head = PriorHead(512, 2)
     head.mean.copy_(torch.tensor([1.0, 2.0]))
     head.std.copy_(torch.tensor([2.0, 4.0]))
     torch.testing.assert_close(head.standardise(torch.tensor([[3.0, 2.0]])), torch.tensor([[1.0, 0.0]]))
+
+
+def test_a_teacher_that_comes_along_goes_by_its_name(teacher_folder, monkeypatch):
+    monkeypatch.setattr(teacher, "BUNDLED", teacher_folder.parent)
+    assert teacher.find(teacher_folder.name) == teacher_folder
+    assert teacher.find("elsewhere/mine") == Path("elsewhere/mine")
+
+
+def test_a_teacher_knows_which_pictures_it_looks_at(teacher_folder):
+    card = load_teacher(teacher_folder).card
+    assert card["view"] == "3d"
+    assert len(card["digest"]) == 64
 
 
 def test_a_teacher_without_the_wanted_encoder_says_so(teacher_folder):

@@ -47,6 +47,26 @@ def test_every_public_name_resolves(name):
     assert getattr(iem, name).__doc__
 
 
+def test_no_public_name_is_that_of_a_module():
+    """Python sets a module as an attribute of its package, over whatever had the name."""
+    assert not set(iem.__all__) & {module.name for module in pkgutil.iter_modules(iem.__path__)}
+
+
+def test_verbs_take_text_for_a_path_and_for_a_list_of_one(tmp_path):
+    picture, nowhere, molecules = str(tmp_path / "a.png"), str(tmp_path / "nowhere"), tmp_path / "some.smi"
+    for _ in range(2):  # the second call meets what the first one imported
+        iem.draw("CCO", out=picture, size=32)
+    molecules.write_text("CCO\nCCN\n")
+    molecules.with_suffix(".csv").write_text("smiles\nCCN\n")
+    iem.prepare(str(molecules), out=str(tmp_path / "corpus"), exclude=str(molecules.with_suffix(".csv")), jobs=1)
+    with pytest.raises(iem.IEMError, match="nowhere is not a corpus"):
+        iem.pretrain(nowhere, out=nowhere)
+    with pytest.raises(iem.IEMError, match=r"no model folder at .*nowhere"):
+        iem.predict(nowhere, "CCO", out=picture)
+    with pytest.raises(iem.IEMError, match="'log S'"):
+        iem.fit("freesolv", out=nowhere, teacher="none", target="log S")
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(AttributeError, match=r"it offers .*fit"):
         iem.fitt  # noqa: B018
@@ -69,17 +89,22 @@ def test_imports_go_downwards_only():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/quickstart.md", "Makefile"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/index.md", "docs/quickstart.md", "docs/datasets.md", "docs/teacher.md", "Makefile"]
+)
 def test_documented_commands_exist_with_their_options(page):
     from iem.cli import app
 
-    commands = re.findall(r"^\s*(?:zcat .*\| |\$\(BIN\)/)?iem (\w+)(.*)", (ROOT / page).read_text(), re.MULTILINE)
+    commands = re.findall(r"^\s*(?:zcat .*\| |\$\(BIN\)/)?iem (\w.*)", (ROOT / page).read_text(), re.MULTILINE)
     assert commands
-    for verb, rest in commands:
-        assert verb in app, f"{page} shows iem {verb}"
-        options = {name for argument in app[verb].assemble_argument_collection() for name in argument.names}
-        for option in re.findall(r"--[a-z-]+", rest.partition("#")[0]):
-            assert option in options, f"{page} shows iem {verb} {option}"
+    for command in commands:
+        words, verb = command.partition("#")[0].split(), app
+        assert words[0] in app, f"{page} shows iem {command}"
+        while words and words[0] in verb:
+            verb = verb[words.pop(0)]
+        options = {name for argument in verb.assemble_argument_collection() for name in argument.names}
+        for option in re.findall(r"--[a-z-]+", " ".join(words)):
+            assert option in options, f"{page} shows iem {command}"
 
 
 def test_documented_names_of_the_python_interface_exist():

@@ -17,7 +17,7 @@ from iem.records import Rejection
 from iem.report import figures
 from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
-from iem.report.text import number, plural, spread, verdict
+from iem.report.text import doubt, number, plural, spread, verdict
 from iem.workflows.metrics import METRICS, difference, scores, summary
 
 TAUGHT, PLAIN = "with teacher", "without teacher"
@@ -264,6 +264,32 @@ def test_the_verdict_without_comparison_names_score_and_unit():
     test = {"mean": 1.234, "std": 0.1, "per_seed": [1.2, 1.3]}
     tone, words = verdict("rmse", test, None, unit="kcal/mol", taught=False)
     assert (tone, words) == ("open", "Test RMSE 1.234 ± 0.100 kcal/mol over 2 seeds.")
+
+
+@pytest.mark.parametrize(
+    ("metric", "mean", "baseline", "words"),
+    [
+        ("rmse", 3.782, 3.016, "Test RMSE 3.782 is no better than always answering with the mean"),
+        ("rmse", 2.9, 3.016, ""),
+        ("rmse", 2.9, None, ""),
+        ("roc_auc", 0.48, None, "Test ROC-AUC 0.480 is no better than guessing"),
+        ("roc_auc", 0.75, None, ""),
+        ("roc_auc", None, None, ""),
+    ],
+)
+def test_a_model_that_has_learned_nothing_is_called_so(metric, mean, baseline, words):
+    found = doubt(metric, {"mean": mean}, baseline)
+    assert found.startswith(words)
+    assert bool(found) == bool(words)
+
+
+def test_the_doubt_stands_beside_the_verdict():
+    made = content(compare=False)
+    labels = made.labels.copy()
+    labels[made.parts["test"]] = np.nanmean(labels[made.parts["train"]])
+    words = " ".join("".join(Document(page(replace(made, labels=labels))).words).split())
+    assert "do not rely on the predictions" in words.partition("Scores")[0]
+    assert "do not rely" not in page(made)
 
 
 def test_the_report_needs_neither_torch_nor_rdkit():

@@ -3,19 +3,19 @@
 import importlib
 
 _HOME = {
+    "draw": "iem.workflows.draw",  # not "render": that is the room of the renderers
     "fit": "iem.workflows.fit",
     "load": "iem.workflows.predict",
     "predict": "iem.workflows.predict",
     "prepare": "iem.workflows.prepare",
     "pretrain": "iem.workflows.pretrain",
-    "render": "iem.workflows.draw",
     "load_teacher": "iem.workflows.embed",
     "IEMClassifier": "iem.estimators",
     "IEMRegressor": "iem.estimators",
     "IEMError": "iem.errors",
 }
-__all__ = ["IEMClassifier", "IEMError", "IEMRegressor", "fit", "load", "load_teacher", "predict", "prepare", "pretrain"]
-__all__ += ["render"]
+__all__ = ["IEMClassifier", "IEMError", "IEMRegressor", "draw", "fit", "load", "load_teacher", "predict", "prepare"]
+__all__ += ["pretrain"]
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from iem.errors import IEMError
-from iem.workflows.draw import render
+from iem.workflows.draw import draw
 from iem.workflows.evaluate import evaluate
 from iem.workflows.fit import fit
 from iem.workflows.predict import predict
@@ -22,8 +22,9 @@ app = cyclopts.App(
     help_format="markdown",
     default_parameter=cyclopts.Parameter(negative=()),
 )
-for verb in (fit, predict, render, pretrain, prepare):
+for verb in (fit, predict, pretrain, prepare):
     app.command(verb)
+app.command(draw, name="render")
 tables = cyclopts.App(name="datasets", help_format="markdown")
 tables.default(datasets)
 tables.command(export)

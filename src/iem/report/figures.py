@@ -219,7 +219,10 @@ def parity(labels: np.ndarray, outputs: np.ndarray, targets: Sequence[str], unit
             known = ~np.isnan(truth)
             truth, output = truth[known], output[known]
             unit = f" ({units[name]})" if units.get(name) else ""
-            axes.scatter(truth, output, s=11, color=COLOURS[0], alpha=0.55, linewidths=0, rasterized=len(truth) > 1_500)
+            size = 24 if len(truth) < 200 else 11
+            axes.scatter(
+                truth, output, s=size, color=COLOURS[0], alpha=0.55, linewidths=0, rasterized=len(truth) > 1_500
+            )
             if len(truth):
                 low, high = float(min(truth.min(), output.min())), float(max(truth.max(), output.max()))
                 pad = 0.04 * (high - low) or 1.0

@@ -80,6 +80,7 @@ def page(content: ReportContent) -> str:
     tone, verdict = text.verdict(
         content.metric, content.arms[main]["test"], content.difference, unit=unit, taught=bool(content.statuses)
     )
+    baseline = _baseline(content)
     return environment.get_template("report.html.j2").render(
         content=content,
         main=main,
@@ -87,7 +88,8 @@ def page(content: ReportContent) -> str:
         unit=unit,
         tone=tone,
         verdict=verdict,
-        baseline=_baseline(content),
+        doubt=text.doubt(content.metric, content.arms[main]["test"], baseline),
+        baseline=baseline,
         figures=_figures(content),
         target_rows=_target_rows(content),
         targets_open=len(content.targets) <= TARGETS_OPEN,
@@ -163,7 +165,7 @@ def _figures(content: ReportContent) -> list[dict[str, Any]]:
             "Predicted and measured",
             figures.parity(test, content.predictions[main], content.targets, content.units),
             f"Test part, {main}; on the line both are equal."
-            + " The prediction is the mean over seeds, which errs less than one alone." * (seeds > 1)
+            + " The prediction is the mean over seeds, which usually errs less than one alone." * (seeds > 1)
             + f" The first {figures.PANELS} targets; {more} more are in the table." * (more > 0),
             f"Scatter of predicted against measured values. {summary}.",
         )

@@ -45,6 +45,27 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def doubt(metric: str, test: Mapping[str, Any], baseline: float | None) -> str:
+    """What to say of a model that has learned nothing which carries over to the test part; empty for any other.
+
+    Args:
+        metric: ``roc_auc`` or ``rmse``.
+        test: summary of the test part, as in ``metrics.json``.
+        baseline: the RMSE of always answering with the mean of the training labels, where there is one.
+    """
+    if test["mean"] is None:
+        return ""
+    score = f"Test {METRIC_NAMES[metric]} {number(test['mean'])}"
+    if metric == "roc_auc" and test["mean"] <= 0.5:
+        return f"{score} is no better than guessing: do not rely on the predictions."
+    if metric == "rmse" and baseline is not None and test["mean"] >= baseline:
+        return (
+            f"{score} is no better than always answering with the mean of the training labels ({number(baseline)}): "
+            "do not rely on the predictions."
+        )
+    return ""
+
+
 def verdict(
     metric: str, test: Mapping[str, Any], difference: Mapping[str, Any] | None, *, unit: str, taught: bool
 ) -> tuple[str, str]:

@@ -5,15 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from rdkit.Chem import BondStereo, BondType, ChiralType, HybridizationType, Mol
+from rdkit.Chem import Atom, BondStereo, BondType, ChiralType, HybridizationType, Mol
 from torch import Tensor
 
-CHIRALITY = (
-    ChiralType.CHI_UNSPECIFIED,
-    ChiralType.CHI_TETRAHEDRAL_CW,
-    ChiralType.CHI_TETRAHEDRAL_CCW,
-    ChiralType.CHI_OTHER,
-)
+CHIRALITY = ("", "R", "S")
 HYBRIDISATION = (
     HybridizationType.SP,
     HybridizationType.SP2,
@@ -31,10 +26,13 @@ STEREO = (
     BondStereo.STEREOANY,
 )
 
-ATOM_SIZES = (119, 5, 12, 12, 10, 6, 6, 2, 2)
+ATOM_SIZES = (119, 4, 12, 12, 10, 6, 6, 2, 2)
 """Values per atom feature: atomic number (0 is the wildcard), chirality, degree 0-10, formal charge -5 to 5, hydrogens
 0-8, radical electrons 0-4, hybridisation, aromatic, in a ring. The last value of the first seven but the atomic number
-means *another*."""
+means *another*.
+
+Chirality is the CIP label, R or S. The Open Graph Benchmark takes RDKit's tag, clockwise or not, which depends on the
+order in which the neighbours are written: one molecule would have another graph under each of its SMILES."""
 
 BOND_SIZES = (5, 7, 2)
 """Values per bond feature: order, stereo, conjugated. The last of order and stereo means *another*."""
@@ -81,12 +79,23 @@ def bond_code(order: int, stereo: int, conjugated: int) -> int:
     return (order * BOND_SIZES[1] + stereo) * BOND_SIZES[2] + conjugated
 
 
+def _chirality(atom: Atom) -> int:
+    if atom.GetChiralTag() == ChiralType.CHI_UNSPECIFIED:
+        return 0
+    label = atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else "none"  # of a ring's relative stereo, say
+    return _CHIRALITY.get(label, len(CHIRALITY))
+
+
 def featurize(mol: Mol) -> Graph:
-    """The graph of a molecule; no wildcard, metal or rare bond falls outside the vocabularies."""
+    """The graph of a molecule, the same however it is written; nothing falls outside the vocabularies.
+
+    Args:
+        mol: as ``iem.chem.molecules.parse`` gives it.
+    """
     atoms = [
         (
             min(atom.GetAtomicNum(), 118),
-            _CHIRALITY.get(atom.GetChiralTag(), 4),
+            _chirality(atom),
             min(atom.GetTotalDegree(), 11),
             charge + 5 if -5 <= (charge := atom.GetFormalCharge()) <= 5 else 11,
             min(atom.GetTotalNumHs(), 9),

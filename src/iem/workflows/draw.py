@@ -5,7 +5,7 @@ from pathlib import Path
 from iem.errors import ConfigError
 
 
-def render(*molecules: str, out: Path = Path("molecules.png"), size: int = 224, views: str = "paper") -> None:
+def draw(*molecules: str, out: Path = Path("molecules.png"), size: int = 224, views: str = "paper") -> None:
     """Draw molecules as the teacher sees them: the 2D depiction and the views of the 3D conformer, a row for each.
 
     Args:
@@ -20,4 +20,4 @@ def render(*molecules: str, out: Path = Path("molecules.png"), size: int = 224, 
         raise ConfigError("--size", size, "it must be between 16 and 2048 pixels")
     from iem.workflows.drawing import draw_grid
 
-    draw_grid(molecules, out=out, size=size, views=views)
+    draw_grid(molecules, out=Path(out), size=size, views=views)

@@ -93,7 +93,7 @@ def fit(
         table,
         out=Path(out),
         smiles=smiles,
-        targets=tuple(target),
+        targets=(target,) if isinstance(target, str) else tuple(target),
         asked=task,
         student=student,
         teacher=teacher,

@@ -32,7 +32,9 @@ def predict(
     """
     from iem.workflows.predicting import predict_tables
 
-    predict_tables(model, inputs or ("-",), out=out, smiles=smiles, batch_size=batch_size, jobs=jobs)
+    predict_tables(
+        Path(model), inputs or ("-",), out=Path(out) if out else None, smiles=smiles, batch_size=batch_size, jobs=jobs
+    )
 
 
 def load(folder: str | Path) -> "Model":

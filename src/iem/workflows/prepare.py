@@ -43,8 +43,8 @@ def prepare(
 
     prepare_corpus(
         inputs,
-        out=out,
-        exclude=exclude,
+        out=Path(out),
+        exclude=(exclude,) if isinstance(exclude, str) else tuple(exclude),
         limit=limit,
         smiles=smiles,
         settings=ConformerSettings(seed=seed, timeout=timeout),

