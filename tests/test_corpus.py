@@ -1,25 +1,34 @@
 """Corpora: the same bytes after any interruption, nothing excluded inside, and a reader that trusts no file."""
 
+import gzip
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ASPIRIN
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
-from iem.chem.conformers import conformer
+from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse
 from iem.chem.priors import PRIORS, priors
+from iem.data import intake
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
+from iem.data.intake import Named, Names, Row, batches
 from iem.errors import ArtifactError, ConfigError, OutputError, TableError
+from iem.workflows import preparing
 from iem.workflows.prepare import prepare
+from iem.workflows.preparing import make_shard
 
 NASTY = ["[Na+].[Cl-]", "N[Pt](N)(Cl)Cl", "*CC", "C1CC23C1C1C2CCN31", "[H][H]", "O", "C[Hg]C", "C(=O)NCC" * 60]
 ORDINARY = [
@@ -140,6 +149,167 @@ def test_killed_again_and_again_the_same_command_ends_at_the_same_bytes(source, 
         (folder / ".part-00000.parquet.99.partial").write_bytes(b"left behind")
     subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
     assert contents(folder) == contents(whole)
+
+
+def block(smiles, *, seed=3, hydrogens=True, title="", properties=()):
+    """A record of an SDF with coordinates in space (flat ones for seed None)."""
+    mol = Chem.MolFromSmiles(smiles)
+    if seed is None:
+        Chem.rdDepictor.Compute2DCoords(mol)
+    else:
+        mol = Chem.AddHs(mol)
+        assert rdDistGeom.EmbedMolecule(mol, randomSeed=seed) == 0
+        mol = mol if hydrogens else Chem.RemoveHs(mol)
+    mol.SetProp("_Name", title)
+    fields = "".join(f">  <{name}>\n{value}\n\n" for name, value in properties)
+    return f"{Chem.MolToMolBlock(mol)}{fields}$$$$\n"
+
+
+def turned_into_the_plane(smiles):
+    """A planar molecule with all its hydrogens, lying in the plane of the paper, as quantum chemists have them."""
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    points = mol.GetConformer().GetPositions() - mol.GetConformer().GetPositions().mean(axis=0)
+    axes = np.linalg.svd(points)[2]
+    for atom, point in enumerate(points @ axes.T):
+        mol.GetConformer().SetAtomPosition(atom, (*point[:2].tolist(), 0.0))
+    return f"{Chem.MolToMolBlock(mol)}$$$$\n"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_coordinates_of_an_sdf_are_used_as_they_are(tmp_path, packed, jobs):
+    """Hydrogens or none, planar or not; drawings and lists beside it are embedded; the first of two is kept."""
+    records = [
+        block("OC(=O)c1ccccc1OC(C)=O", title="aspirin", properties=[("gap", "0.2")]),
+        block("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", hydrogens=False),
+        block("C[C@H](N)C(=O)O", seed=None),
+        block("OC(=O)c1ccccc1OC(C)=O", seed=9, title="again"),
+        turned_into_the_plane("c1ccccc1"),
+        "broken\nno block\n$$$$\n",
+        "\n  none\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n$$$$\n",
+    ]
+    path = tmp_path / ("some.sdf.gz" if packed else "some.sdf")
+    content = "".join(records).encode()
+    path.write_bytes(gzip.compress(content) if packed else content)
+    (tmp_path / "more.smi").write_text("CCO\nc1ccccc1\n")
+    prepare(str(path), str(tmp_path / "more.smi"), out=tmp_path / "corpus", shard_size=3, jobs=jobs)
+    found = {record.smiles: record.geometry for record in Corpus(tmp_path / "corpus")}
+    status = {smiles: geometry.status for smiles, geometry in found.items()}
+    caffeine, benzene = canonical(parse("CN1C=NC2=C1C(=O)N(C(=O)N2C)C")), "c1ccccc1"
+    assert status == {
+        canonical(parse(ASPIRIN)): "given",
+        caffeine: "given",
+        "C[C@H](N)C(=O)O": "etkdg",
+        benzene: "given",
+        "CCO": "etkdg",
+    }
+    written = Chem.MolFromMolBlock(records[0])
+    order = written.GetSubstructMatch(parse(canonical(written)))
+    wanted = written.GetConformer().GetPositions()[list(order)]
+    np.testing.assert_allclose(found[canonical(parse(ASPIRIN))].coordinates, wanted - wanted.mean(axis=0), atol=4e-3)
+    assert not found[benzene].coordinates[:, 2].any()
+    rejected = pq.read_table(tmp_path / "corpus" / REJECTED).to_pylist()
+    assert [(row["row"], row["input"], row["stage"]) for row in rejected] == [
+        *((3, "again", "duplicate"), (5, "broken", "parse"), (6, "", "parse"), (8, "c1ccccc1", "duplicate"))
+    ]
+
+
+def test_other_coordinates_make_another_shard(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    path = tmp_path / "corpus" / "part-00000.parquet"
+    settings = ConformerSettings()
+    geometry = conformer(parse(ASPIRIN))._replace(status="given")
+    row = Row(0, canonical(parse(ASPIRIN)), geometry)
+    first = make_shard(path, [row], settings)
+    assert first.made
+    assert make_shard(path, [row], settings) == first._replace(made=False)
+    moved = row._replace(geometry=geometry._replace(coordinates=geometry.coordinates * 2))
+    assert make_shard(path, [moved], settings).digest != first.digest
+    assert make_shard(path, [row._replace(geometry=None)], settings).statuses == {"etkdg": 1}
+
+
+def test_a_sample_of_an_sdf_follows_from_the_seed_too(tmp_path):
+    (tmp_path / "some.sdf").write_text("".join(block("C" * count) for count in range(1, 13)))
+
+    def sample(seed, name):
+        prepare(str(tmp_path / "some.sdf"), out=tmp_path / name, limit=5, seed=seed, jobs=1)
+        return [record.smiles for record in Corpus(tmp_path / name)]
+
+    assert len(sample(0, "one")) == 5
+    assert sample(0, "again") == sample(0, "one") != sample(1, "two")
+
+
+def test_left_out_rows_stand_in_order_whatever_came_in_between(tmp_path):
+    """Shards of two, and more left-out rows than molecules."""
+    texts = [*("CCO", "C1CC", "OCC", "CCN"), "C" * 1001, *("CCO", "CCC", "x", "C(C)O"), "N" * 1002, *("CCS", "CCO")]
+    (tmp_path / "some.smi").write_text("\n".join(texts))
+    prepare(str(tmp_path / "some.smi"), out=tmp_path / "corpus", shard_size=2, jobs=1)
+    rejected = pq.read_table(tmp_path / "corpus" / REJECTED).to_pylist()
+    assert [row["row"] for row in rejected] == [1, 2, 4, 5, 7, 8, 9, 11]
+    assert [row["stage"] for row in rejected if len(row["input"]) > 100] == ["conformer", "conformer"]
+    assert [record.smiles for record in Corpus(tmp_path / "corpus")] == ["CCO", "CCN", "CCC", "CCS"]
+
+
+def test_rows_without_end_take_eight_bytes_each(monkeypatch):
+    """Whatever streams past, only names are kept: sixteen bytes a molecule at most, while two halves are merged."""
+    count = 120_000
+    rows = (
+        [Named(number, "C", f"{number}", "C", "", None) for number in range(first, first + 1000)]
+        for first in range(0, count, 1000)
+    )
+    tracemalloc.start()
+    assert sum(len(batch.rows) for batch in batches(rows, 1000, ())) == count
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * count + 1_500_000, "a set of Python's would take 12 MB"
+    monkeypatch.setattr(intake, "MOST_REJECTED", 500)
+    some = list(batches(([Named(0, "C", "C", "C", "", None)] * 100 for _ in range(20)), 3, ()))
+    assert [(len(batch.rows), len(batch.rejected)) for batch in some] == [(1, 500), (0, 500), (0, 500), (0, 499)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.text(max_size=2), max_size=8), max_size=8))
+def test_names_are_known_from_the_second_time_on(pieces):
+    names, seen = Names(), set()
+    for piece in pieces:
+        wanted = []
+        for name in piece:
+            wanted.append(name not in seen)
+            seen.add(name)
+        assert names.add(piece) == wanted
+
+
+def test_a_finished_corpus_is_left_as_it_is(source, whole, copy, capsys, monkeypatch):
+    monkeypatch.setattr(preparing, "stream_rows", None)  # nothing is read again
+    before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
+    prepare(str(source), out=copy, shard_size=4, jobs=1)
+    assert {path.name: path.stat().st_mtime_ns for path in copy.iterdir()} == before
+    assert "finished and undamaged" in capsys.readouterr().err
+
+
+def test_two_inputs_of_one_name_are_two_inputs(tmp_path):
+    for folder, text in (("a", "CCO"), ("b", "CCN")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "some.smi").write_text(text)
+    inputs = [str(tmp_path / folder / "some.smi") for folder in "ab"]
+    prepare(*inputs, out=tmp_path / "corpus", jobs=1)
+    assert len(Corpus(tmp_path / "corpus")) == 2
+    with pytest.raises(ConfigError, match="--inputs"):
+        prepare(inputs[1], out=tmp_path / "corpus", jobs=1)
+
+
+def test_another_column_or_another_excluded_table_is_another_corpus(tmp_path):
+    (tmp_path / "some.csv").write_text("drug,solvent\nCCN,OCCC\nCCCC,CCO\n")
+    table = tmp_path / "mine.csv"
+    table.write_text("smiles,y\nCCO,1\n")
+    options = {"out": tmp_path / "corpus", "exclude": (str(table),), "jobs": 1}
+    prepare(str(tmp_path / "some.csv"), smiles="solvent", **options)
+    with pytest.raises(ConfigError, match="--smiles"):
+        prepare(str(tmp_path / "some.csv"), smiles="drug", **options)
+    table.write_text("smiles,y\nCCCO,1\n")
+    with pytest.raises(ConfigError, match="--exclude"):
+        prepare(str(tmp_path / "some.csv"), smiles="solvent", **options)
 
 
 def test_finished_shards_are_not_made_again(source, whole, copy):

@@ -11,6 +11,7 @@ from rdkit.Chem import Mol, rdDepictor, rdDistGeom
 from rdkit.Chem import rdForceFieldHelpers as force_fields
 
 from iem.chem.molecules import canonical, parse
+from iem.chem.space import is_3d
 from iem.errors import ConfigError, MoleculeError
 from iem.records import Geometry
 
@@ -22,8 +23,6 @@ ATTEMPTS = 30
 """Embeddings per rung of the ladder; 10 fail for 3 % of drug-like molecules."""
 GAP = 3.0
 """Ångström between the fragments of a salt, which RDKit embeds one on top of the other."""
-FLAT = 0.01
-"""Ångström; coordinates that differ less than this in z are a drawing, not a conformer."""
 
 _ORDERS = {
     Chem.BondType.SINGLE: 0,
@@ -101,17 +100,6 @@ def flat_geometry(mol: Mol) -> Geometry:
     ordered = _ordered(mol)
     with rdBase.BlockLogs():
         return _flat(ordered)
-
-
-def is_3d(mol: Mol) -> bool:
-    """Whether the molecule carries coordinates that are a conformer and not a drawing.
-
-    The header of an SDF is not believed: the atoms must leave the plane of the paper.
-    """
-    if not mol.GetNumConformers():
-        return False
-    points = mol.GetConformer().GetPositions()
-    return bool(np.isfinite(points).all() and len(points) and np.ptp(points[:, 2]) > FLAT)
 
 
 def given_geometry(mol: Mol) -> Geometry:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -30,6 +31,9 @@ COLUMNS = pa.schema(
         ("status", pa.string()),
     ]
 )
+REJECTIONS = pa.schema([("row", pa.int64()), ("input", pa.string()), ("stage", pa.string()), ("reason", pa.string())])
+ROW_GROUP = 10_000
+"""Left-out rows that are written at a time."""
 
 
 class Record(NamedTuple):
@@ -77,12 +81,34 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
 
 
-def rejections(rows: Sequence[Rejection]) -> pa.Table:
-    """Left-out inputs as a table."""
-    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
-    kinds = (pa.int64(), pa.string(), pa.string(), pa.string())
-    arrays = [pa.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
-    return pa.table(arrays, names=list(Rejection._fields))
+class RejectedRows:
+    """The table of left-out rows, written as they come; use it as a context."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._stack, self._waiting = folder, ExitStack(), list[Rejection]()
+        self._writer: Any = None
+
+    def __enter__(self) -> "RejectedRows":
+        partial = self._stack.enter_context(whole(self._folder / REJECTED))
+        options = {"compression": "zstd", "write_page_checksum": True}
+        self._writer = self._stack.enter_context(pq.ParquetWriter(partial, REJECTIONS, **options))
+        return self
+
+    def add(self, rows: Sequence[Rejection]) -> None:
+        """Add some rows behind those that are there."""
+        self._waiting += rows
+        if len(self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = [list(column) for column in zip(*self._waiting, strict=True)]
+        self._writer.write_table(pa.table(columns, schema=REJECTIONS))
+        self._waiting.clear()
+
+    def __exit__(self, kind: type | None, *error: Any) -> None:
+        if kind is None and self._waiting:
+            self._flush()
+        self._stack.__exit__(kind, *error)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
