@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from socket import create_connection
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
 
@@ -137,9 +138,13 @@ def _ray(count: int, address: str | None) -> Iterator[Engine]:
     if started:
         where = {"address": address} if address else {"num_cpus": count, "include_dashboard": False}
         try:
+            if address and ":" in address:  # Ray itself would knock for many minutes
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                create_connection((host, int(port)), timeout=10).close()
             ray.init(**where, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UnavailableError(f"no Ray cluster answers at {address or 'this machine'} ({error})") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            where_to = f"at {address}" if address else "on this machine"
+            raise UnavailableError(f"no Ray cluster can be reached {where_to} ({error}); check --address") from error
     remote = lru_cache(ray.remote(max_retries=RETRIES))
 
     def submit(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
@@ -148,6 +153,10 @@ def _ray(count: int, address: str | None) -> Iterator[Engine]:
     try:
         yield Engine(submit, AHEAD * int(ray.cluster_resources().get("CPU", 1)))
     except ray.exceptions.RayTaskError as error:
+        if "failed to import on the worker" in str(error.cause):
+            raise UnavailableError(
+                "a machine of the Ray cluster has no iem; install the same version on all"
+            ) from error
         raise error.cause from None
     except ray.exceptions.RayError as error:
         raise UnavailableError(f"the Ray cluster failed ({error}); run the same command again to go on") from error
