@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from rdkit.Chem import rdDistGeom
 from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse
 from iem.chem.priors import PRIORS, priors
+from iem.cli import main
 from iem.data import intake
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
 from iem.data.intake import Named, Names, Row, batches
@@ -53,11 +55,46 @@ ORDINARY = [
 ]
 SMILES = [*ORDINARY, *NASTY, "CCO", *("C" * count for count in range(2, 14))]
 TEXT = [*SMILES, "C1CC", "OCC", "C(O)C", "not a molecule", "", "CN(C)(C)(C)C"]
-RUN = """
-import sys
+KILLED = """
+import os, random, shutil, signal, sys, time
 from pathlib import Path
+from iem.workflows import preparing  # loaded once: each run is a fork, which starts at once
 from iem.workflows.prepare import prepare
-prepare(sys.argv[1], out=Path(sys.argv[2]), shard_size=4, jobs=int(sys.argv[3]))
+
+source, folder, wanted, kills = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+whole = {path.name: path.read_bytes() for path in wanted.iterdir()}
+rng = random.Random(0)
+
+
+def run(seconds):
+    process = os.fork()
+    if not process:
+        prepare(source, out=folder, shard_size=4, jobs=1)
+        os._exit(0)
+    deadline = time.monotonic() + seconds
+    while not (ended := os.waitpid(process, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(process, signal.SIGKILL)
+            ended = os.waitpid(process, 0)
+            break
+        time.sleep(0.001)
+    found = {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
+    broken = [name for name, content in found.items() if content != whole[name]]
+    assert not broken, f"half written: {broken}"
+    return os.WIFSIGNALED(ended[1])
+
+
+killed = finished = 0
+while killed < kills:
+    if run(rng.expovariate(2)):
+        killed += 1
+    else:  # from the beginning
+        finished += 1
+        assert {path.name for path in folder.iterdir()} == set(whole)
+        shutil.rmtree(folder)
+run(999)
+assert {path.name for path in folder.iterdir()} == set(whole)
+print(killed, finished)
 """
 
 
@@ -136,19 +173,64 @@ def test_two_processes_write_what_one_writes(source, whole, tmp_path):
 
 @pytest.mark.slow
 def test_killed_again_and_again_the_same_command_ends_at_the_same_bytes(source, whole, tmp_path):
-    folder, environment = tmp_path / "corpus", os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RUN, str(source), str(folder), "1"]
-    for finished in (1, 3, 6):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    """At 25 random moments, and no file ever stands half written under its name."""
+    command = [sys.executable, "-c", KILLED, str(source), str(tmp_path / "corpus"), str(whole), "25"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert contents(tmp_path / "corpus") == contents(whole)
+
+
+@pytest.mark.slow
+def test_killed_with_several_processes_it_ends_at_the_same_bytes(source, whole, tmp_path):
+    folder = tmp_path / "corpus"
+    command = [sys.executable, "-m", "iem", "prepare", str(source), "--out", str(folder), "--shard-size", "4"]
+    for finished in (1, 4):
+        process = subprocess.Popen([*command, "--jobs", "2"], stderr=subprocess.DEVNULL)
         while process.poll() is None and len(list(folder.glob("part-*"))) < finished:
             time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         assert process.wait() == -signal.SIGKILL, "it must be killed, not finish"
-        with pytest.raises(ArtifactError):
+        with pytest.raises(ArtifactError, match="prepare"):
             Corpus(folder)
-        (folder / ".part-00000.parquet.99.partial").write_bytes(b"left behind")
-    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    (folder / ".part-00000.parquet.99.partial").write_bytes(b"left behind")
+    subprocess.run([*command, "--jobs", "2"], check=True, stderr=subprocess.DEVNULL)
     assert contents(folder) == contents(whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder with little room, and a way to give it more."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def room(kilobytes, *how):
+        options = ",".join([*how, f"size={kilobytes}k"])
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    if sys.platform != "linux" or os.geteuid() or not room(28):
+        pytest.skip("only root can make a small disk")
+    yield folder, lambda kilobytes: room(kilobytes, "remount")
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_full_disk_is_a_clear_error_and_what_is_finished_is_kept(source, whole, small_disk, capsys, jobs):
+    disk, grow = small_disk
+    command = ["prepare", str(source), "--out", str(disk / "corpus"), "--shard-size", "4", "--jobs", str(jobs)]
+    assert main(command) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"iem: cannot write .*/corpus/\S+: .*No space left on device.*; free some space or choose another place; "
+        r"finished shards are kept: the same command goes on from there",
+        message,
+    )
+    kept = {path.name: path.stat().st_mtime_ns for path in (disk / "corpus").glob("part-*")}
+    assert 1 <= len(kept) < len(list(whole.glob("part-*")))
+    assert grow(4_000)
+    assert main(command) == 0
+    assert contents(disk / "corpus") == contents(whole)
+    assert {name: (disk / "corpus" / name).stat().st_mtime_ns for name in kept} == kept
 
 
 def block(smiles, *, seed=3, hydrogens=True, title="", properties=()):
