@@ -27,6 +27,7 @@ from iem.cli import main
 from iem.data import intake
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
 from iem.data.intake import Named, Names, Row, batches
+from iem.data.survey import survey
 from iem.errors import ArtifactError, ConfigError, OutputError, TableError
 from iem.workflows import preparing
 from iem.workflows.prepare import prepare
@@ -562,3 +563,71 @@ def test_a_reader_says_what_is_wrong_with_a_folder(copy, change, message):
 def edit(folder: Path, **changes):
     manifest = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(manifest | changes))
+
+
+def test_a_survey_counts_what_is_in_the_shards(whole):
+    found, corpus = survey(whole, sample=5), Corpus(whole)
+    manifest = json.loads((whole / MANIFEST).read_text())
+    assert found.statuses == dict(corpus.statuses)
+    assert (found.molecules, found.shards) == (len(corpus), len(manifest["shards"]))
+    for status, counts in found.atoms.items():
+        sizes = [len(record.geometry.numbers) for record in corpus if record.geometry.status == status]
+        assert counts.tolist() == [sizes.count(size) for size in range(len(counts))]
+    symbols = [{atom.GetSymbol() for atom in parse(record.smiles).GetAtoms()} for record in corpus]
+    assert found.elements == {symbol: sum(symbol in each for each in symbols) for symbol in found.elements}
+    assert set(found.elements) == set().union(*symbols)
+    known = [record.priors["property"] for record in corpus]
+    wanted = np.stack([np.where(target.known, target.values, np.nan) for target in known])
+    np.testing.assert_array_equal(found.properties, wanted)
+    assert found.left_out == {"parse": 3, "duplicate": 2}
+    assert [row.row for row in found.examples] == [row["row"] for row in pq.read_table(whole / REJECTED).to_pylist()]
+    places = np.linspace(0, len(corpus) - 1, 5).astype(int)
+    assert [record.smiles for record in found.sample] == [corpus[int(place)].smiles for place in places]
+    assert len(survey(whole, sample=999).sample) == len(corpus)
+
+
+def test_corpus_shows_it_and_writes_a_page(copy, capsys):
+    assert main(["corpus", str(copy), "--pictures", "4"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("39 molecules in 10 shards", "5 rows left out", "first attempt", "heavy atoms", "MolWt (Da)"):
+        assert part in shown
+    page = (copy / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count("<svg") == 3
+    assert "http" not in re.sub(r"http://www\.w3\.org/[\w/.-]*", "", page), "no request leaves the page"
+    assert "39 molecules in 10 shards" in page
+    assert "unclosed ring" in page
+    assert "C1CC<" in page
+    prepare_again = sorted(path.name for path in copy.iterdir())
+    assert main(["corpus", str(copy), "--pictures", "0", "--out", str(copy.parent / "other.html")]) == 0
+    assert "Some molecules" not in (copy.parent / "other.html").read_text()
+    assert sorted(path.name for path in copy.iterdir()) == prepare_again
+
+
+def test_a_corpus_of_one_salt_has_a_page_too(tmp_path, capsys):
+    """No Balaban index is known, and everything is the same size."""
+    (tmp_path / "some.smi").write_text("[Na+].[Cl-]\n")
+    assert main(["prepare", str(tmp_path / "some.smi"), "--out", str(tmp_path / "corpus"), "--jobs", "1"]) == 0
+    assert main(["corpus", str(tmp_path / "corpus")]) == 0
+    assert "BalabanJ" in capsys.readouterr().out
+    assert "<p>None.</p>" in (tmp_path / "corpus" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent"], "absent is not a corpus: it has no manifest.json; make one with iem prepare"),
+        (["--pictures", "-1"], "--pictures is -1"),
+        (["--out", "."], "--out . is a folder; name an HTML file"),
+    ],
+)
+def test_corpus_says_what_is_wrong_with_what_was_asked(copy, capsys, words, message):
+    assert main(["corpus", *([] if words == ["absent"] else [str(copy)]), *words]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["part-00003.parquet", REJECTED])
+def test_corpus_names_the_file_that_is_damaged(copy, capsys, name):
+    (copy / name).write_bytes(b"PAR1")
+    assert main(["corpus", str(copy)]) == 1
+    assert name in capsys.readouterr().err
