@@ -11,14 +11,16 @@ from conftest import ASPIRIN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdMolTransforms
+from rdkit.Chem import rdDistGeom, rdMolAlign, rdMolTransforms
 
 from iem.chem import conformers as module
 from iem.chem.conformers import (
     MOST_DRAWN,
     ConformerSettings,
+    EnsembleSettings,
     conformer,
     conformers,
+    ensemble,
     flat_geometry,
     given_geometry,
     is_3d,
@@ -155,10 +157,25 @@ def test_random_coordinates_are_the_second_rung():
 
 @pytest.mark.parametrize("name", sorted(HARD))
 def test_the_time_limit_stops_rdkit(name):
+    mol = parse(HARD[name])
     started = time.monotonic()
-    geometry = conformer(parse(HARD[name]), ConformerSettings(timeout=1))
+    geometry = conformer(mol, ConformerSettings(timeout=2))
     assert geometry.status in STATUSES
-    assert time.monotonic() - started < 4, "one step of RDKit may outlast the limit, no more"
+    assert time.monotonic() - started < 6, "one step of RDKit may outlast the limit, no more"
+
+
+def test_rdkit_is_given_the_time_that_is_left(monkeypatch):
+    """Whole seconds, for all fragments together."""
+    given_to_rdkit = []
+
+    def embed(full, parameters):
+        given_to_rdkit.append((parameters.timeout, parameters.useRandomCoords))
+        return -1
+
+    monkeypatch.setattr(module.rdDistGeom, "EmbedMolecule", embed)
+    conformer(parse(ASPIRIN), ConformerSettings(timeout=2))
+    conformer(parse("CCO.CCN.CCC.[Na+].[Cl-]"), ConformerSettings(timeout=10))
+    assert given_to_rdkit == [(1, False), (1, True), (3, False), (3, True)]
 
 
 def test_no_time_at_all_means_a_flat_drawing(monkeypatch):
@@ -227,10 +244,14 @@ def test_a_drawing_is_recognised_as_flat_whatever_its_header_says():
 
 
 def test_settings_are_checked_and_signed():
-    with pytest.raises(ConfigError, match="timeout"):
-        ConformerSettings(timeout=0)
-    with pytest.raises(ConfigError, match="relax"):
-        ConformerSettings(relax=-1)
+    for name, values in {"timeout": (0, 1.9, np.nan, np.inf), "relax": (-1,), "seed": (-1, 2**31 - 1)}.items():
+        for value in values:
+            with pytest.raises(ConfigError, match=name):
+                ConformerSettings(**{name: value})
+    conformer(parse("CCO"), ConformerSettings(seed=2**31 - 2))
+    for name, value in {"count": 0, "rmsd": -0.1}.items():
+        with pytest.raises(ConfigError, match=name):
+            EnsembleSettings(**{name: value})
     signatures = [
         ConformerSettings(),
         ConformerSettings(seed=1),
@@ -239,3 +260,74 @@ def test_settings_are_checked_and_signed():
     ]
     assert len({each.signature for each in signatures}) == 4
     assert not same(conformer(parse(ASPIRIN)), conformer(parse(ASPIRIN), ConformerSettings(seed=1)))
+
+
+def rdkit_of(geometry, smiles):
+    """A molecule of RDKit with the heavy atoms of a geometry."""
+    mol = parse(canonical(parse(smiles)))
+    shape = Chem.Conformer(mol.GetNumAtoms())
+    for atom, point in enumerate(geometry.coordinates.tolist()):
+        shape.SetAtomPosition(atom, point)
+    mol.AddConformer(shape)
+    return mol
+
+
+def test_butane_is_anti_and_gauche_with_the_energies_that_textbooks_give():
+    found = ensemble(parse("CCCC"), EnsembleSettings(count=20, rmsd=0.3))
+    angles = [
+        abs(rdMolTransforms.GetDihedralDeg(rdkit_of(one.geometry, "CCCC").GetConformer(), 0, 1, 2, 3)) for one in found
+    ]
+    assert angles[0] == pytest.approx(180, abs=1)
+    assert angles[1:] == pytest.approx([65] * (len(found) - 1), abs=2)
+    assert len(found) == 2 or len(found) == 3, "both gauche forms are 0.5 Å apart"
+    assert [one.energy - found[0].energy for one in found[1:]] == pytest.approx([0.78] * (len(found) - 1), abs=0.05)
+
+
+def test_energies_are_those_of_rdkit():
+    full = Chem.AddHs(parse(canonical(parse(ASPIRIN))))
+    parameters = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = 1
+    rdDistGeom.EmbedMolecule(full, parameters)
+    [(_, wanted)] = Chem.rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(full, maxIters=200)
+    [one] = ensemble(parse(ASPIRIN), EnsembleSettings(count=1))
+    assert one.energy == pytest.approx(wanted, abs=1e-3)
+    assert same(one.geometry, conformer(parse(ASPIRIN)))
+
+
+def test_an_ensemble_is_sorted_pruned_seeded_and_the_same_for_every_spelling():
+    smiles = "CC(C)Cc1ccc(cc1)[C@@H](C)C(=O)[O-].[Na+]"
+    [other] = Chem.MolToRandomSmilesVect(Chem.MolFromSmiles(smiles), 1, randomSeed=5)
+    every = ensemble(parse(smiles), EnsembleSettings(count=12, rmsd=0))
+    found = ensemble(parse(smiles), EnsembleSettings(count=12, rmsd=0.8))
+    assert len(every) == 12
+    assert any(same(one.geometry, conformer(parse(smiles))) for one in every)
+    assert 1 < len(found) < 12
+    assert same(found[0].geometry, every[0].geometry), "the best one is never pruned"
+    assert [one.energy for one in found] == sorted(one.energy for one in found)
+    drug = [Chem.GetMolFrags(rdkit_of(one.geometry, smiles), asMols=True)[0] for one in found]
+    share = np.sqrt(15 / 16)  # of the atoms; the ion is no shape
+    assert min(rdMolAlign.GetBestRMS(Chem.Mol(a), b) * share for a, b in combinations(drug, 2)) > 0.8
+    again = ensemble(parse(other), EnsembleSettings(count=12, rmsd=0.8))
+    assert all(same(a.geometry, b.geometry) for a, b in zip(found, again, strict=True))
+    seeded = ensemble(parse(smiles), EnsembleSettings(count=12, rmsd=0.8, conformers=ConformerSettings(seed=1)))
+    assert not same(seeded[0].geometry, found[0].geometry)
+
+
+@pytest.mark.parametrize(("smiles", "status"), [("c1ccccc1", "etkdg"), (STRAINED, "flat"), ("C(=O)NCC" * 60, "flat")])
+def test_a_molecule_of_one_shape_has_an_ensemble_of_one(smiles, status):
+    [one] = ensemble(parse(smiles))
+    assert one.geometry.status == status
+    assert np.isnan(one.energy) == (status == "flat")
+
+
+def test_the_time_limit_is_for_the_whole_ensemble():
+    started = time.monotonic()
+    found = ensemble(parse(ASPIRIN), EnsembleSettings(count=100_000, conformers=ConformerSettings(timeout=2)))
+    assert 1 < len(found) < 100
+    assert time.monotonic() - started < 8
+
+
+def test_ensemble_signatures_tell_settings_apart():
+    some = [EnsembleSettings(), EnsembleSettings(count=3), EnsembleSettings(rmsd=1)]
+    some += [EnsembleSettings(conformers=ConformerSettings(seed=1))]
+    assert len({each.signature for each in some}) == 4

@@ -1,25 +1,37 @@
 """Corpora: the same bytes after any interruption, nothing excluded inside, and a reader that trusts no file."""
 
+import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import ASPIRIN
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rdkit import Chem
+from rdkit.Chem import rdDistGeom
 
-from iem.chem.conformers import conformer
+from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse
 from iem.chem.priors import PRIORS, priors
+from iem.cli import main
+from iem.data import intake
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
+from iem.data.intake import Named, Names, Row, batches
+from iem.data.survey import survey
 from iem.errors import ArtifactError, ConfigError, OutputError, TableError
+from iem.workflows import preparing
 from iem.workflows.prepare import prepare
+from iem.workflows.preparing import make_shard
 
 NASTY = ["[Na+].[Cl-]", "N[Pt](N)(Cl)Cl", "*CC", "C1CC23C1C1C2CCN31", "[H][H]", "O", "C[Hg]C", "C(=O)NCC" * 60]
 ORDINARY = [
@@ -44,11 +56,46 @@ ORDINARY = [
 ]
 SMILES = [*ORDINARY, *NASTY, "CCO", *("C" * count for count in range(2, 14))]
 TEXT = [*SMILES, "C1CC", "OCC", "C(O)C", "not a molecule", "", "CN(C)(C)(C)C"]
-RUN = """
-import sys
+KILLED = """
+import os, random, shutil, signal, sys, time
 from pathlib import Path
+from iem.workflows import preparing  # loaded once: each run is a fork, which starts at once
 from iem.workflows.prepare import prepare
-prepare(sys.argv[1], out=Path(sys.argv[2]), shard_size=4, jobs=int(sys.argv[3]))
+
+source, folder, wanted, kills = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+whole = {path.name: path.read_bytes() for path in wanted.iterdir()}
+rng = random.Random(0)
+
+
+def run(seconds):
+    process = os.fork()
+    if not process:
+        prepare(source, out=folder, shard_size=4, jobs=1)
+        os._exit(0)
+    deadline = time.monotonic() + seconds
+    while not (ended := os.waitpid(process, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(process, signal.SIGKILL)
+            ended = os.waitpid(process, 0)
+            break
+        time.sleep(0.001)
+    found = {path.name: path.read_bytes() for path in folder.glob("[!.]*")}
+    broken = [name for name, content in found.items() if content != whole[name]]
+    assert not broken, f"half written: {broken}"
+    return os.WIFSIGNALED(ended[1])
+
+
+killed = finished = 0
+while killed < kills:
+    if run(rng.expovariate(2)):
+        killed += 1
+    else:  # from the beginning
+        finished += 1
+        assert {path.name for path in folder.iterdir()} == set(whole)
+        shutil.rmtree(folder)
+run(999)
+assert {path.name for path in folder.iterdir()} == set(whole)
+print(killed, finished)
 """
 
 
@@ -127,19 +174,225 @@ def test_two_processes_write_what_one_writes(source, whole, tmp_path):
 
 @pytest.mark.slow
 def test_killed_again_and_again_the_same_command_ends_at_the_same_bytes(source, whole, tmp_path):
-    folder, environment = tmp_path / "corpus", os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", RUN, str(source), str(folder), "1"]
-    for finished in (1, 3, 6):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    """At 25 random moments, and no file ever stands half written under its name."""
+    command = [sys.executable, "-c", KILLED, str(source), str(tmp_path / "corpus"), str(whole), "25"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert contents(tmp_path / "corpus") == contents(whole)
+
+
+@pytest.mark.slow
+def test_killed_with_several_processes_it_ends_at_the_same_bytes(source, whole, tmp_path):
+    folder = tmp_path / "corpus"
+    command = [sys.executable, "-m", "iem", "prepare", str(source), "--out", str(folder), "--shard-size", "4"]
+    for finished in (1, 4):
+        process = subprocess.Popen([*command, "--jobs", "2"], stderr=subprocess.DEVNULL)
         while process.poll() is None and len(list(folder.glob("part-*"))) < finished:
             time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         assert process.wait() == -signal.SIGKILL, "it must be killed, not finish"
-        with pytest.raises(ArtifactError):
+        with pytest.raises(ArtifactError, match="prepare"):
             Corpus(folder)
-        (folder / ".part-00000.parquet.99.partial").write_bytes(b"left behind")
-    subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL)
+    (folder / ".part-00000.parquet.99.partial").write_bytes(b"left behind")
+    subprocess.run([*command, "--jobs", "2"], check=True, stderr=subprocess.DEVNULL)
     assert contents(folder) == contents(whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder with little room, and a way to give it more."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def room(kilobytes, *how):
+        options = ",".join([*how, f"size={kilobytes}k"])
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    if sys.platform != "linux" or os.geteuid() or not room(28):
+        pytest.skip("only root can make a small disk")
+    yield folder, lambda kilobytes: room(kilobytes, "remount")
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_full_disk_is_a_clear_error_and_what_is_finished_is_kept(source, whole, small_disk, capsys, jobs):
+    disk, grow = small_disk
+    command = ["prepare", str(source), "--out", str(disk / "corpus"), "--shard-size", "4", "--jobs", str(jobs)]
+    assert main(command) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"iem: cannot write .*/corpus/\S+: .*No space left on device.*; free some space or choose another place; "
+        r"finished shards are kept: the same command goes on from there",
+        message,
+    )
+    kept = {path.name: path.stat().st_mtime_ns for path in (disk / "corpus").glob("part-*")}
+    assert 1 <= len(kept) < len(list(whole.glob("part-*")))
+    assert grow(4_000)
+    assert main(command) == 0
+    assert contents(disk / "corpus") == contents(whole)
+    assert {name: (disk / "corpus" / name).stat().st_mtime_ns for name in kept} == kept
+
+
+def block(smiles, *, seed=3, hydrogens=True, title="", properties=()):
+    """A record of an SDF with coordinates in space (flat ones for seed None)."""
+    mol = Chem.MolFromSmiles(smiles)
+    if seed is None:
+        Chem.rdDepictor.Compute2DCoords(mol)
+    else:
+        mol = Chem.AddHs(mol)
+        assert rdDistGeom.EmbedMolecule(mol, randomSeed=seed) == 0
+        mol = mol if hydrogens else Chem.RemoveHs(mol)
+    mol.SetProp("_Name", title)
+    fields = "".join(f">  <{name}>\n{value}\n\n" for name, value in properties)
+    return f"{Chem.MolToMolBlock(mol)}{fields}$$$$\n"
+
+
+def turned_into_the_plane(smiles):
+    """A planar molecule with all its hydrogens, lying in the plane of the paper, as quantum chemists have them."""
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    rdDistGeom.EmbedMolecule(mol, randomSeed=1)
+    points = mol.GetConformer().GetPositions() - mol.GetConformer().GetPositions().mean(axis=0)
+    axes = np.linalg.svd(points)[2]
+    for atom, point in enumerate(points @ axes.T):
+        mol.GetConformer().SetAtomPosition(atom, (*point[:2].tolist(), 0.0))
+    return f"{Chem.MolToMolBlock(mol)}$$$$\n"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_coordinates_of_an_sdf_are_used_as_they_are(tmp_path, packed, jobs):
+    """Hydrogens or none, planar or not; drawings and lists beside it are embedded; the first of two is kept."""
+    records = [
+        block("OC(=O)c1ccccc1OC(C)=O", title="aspirin", properties=[("gap", "0.2")]),
+        block("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", hydrogens=False),
+        block("C[C@H](N)C(=O)O", seed=None),
+        block("OC(=O)c1ccccc1OC(C)=O", seed=9, title="again"),
+        turned_into_the_plane("c1ccccc1"),
+        "broken\nno block\n$$$$\n",
+        "\n  none\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n$$$$\n",
+    ]
+    path = tmp_path / ("some.sdf.gz" if packed else "some.sdf")
+    content = "".join(records).encode()
+    path.write_bytes(gzip.compress(content) if packed else content)
+    (tmp_path / "more.smi").write_text("CCO\nc1ccccc1\n")
+    prepare(str(path), str(tmp_path / "more.smi"), out=tmp_path / "corpus", shard_size=3, jobs=jobs)
+    found = {record.smiles: record.geometry for record in Corpus(tmp_path / "corpus")}
+    status = {smiles: geometry.status for smiles, geometry in found.items()}
+    caffeine, benzene = canonical(parse("CN1C=NC2=C1C(=O)N(C(=O)N2C)C")), "c1ccccc1"
+    assert status == {
+        canonical(parse(ASPIRIN)): "given",
+        caffeine: "given",
+        "C[C@H](N)C(=O)O": "etkdg",
+        benzene: "given",
+        "CCO": "etkdg",
+    }
+    written = Chem.MolFromMolBlock(records[0])
+    order = written.GetSubstructMatch(parse(canonical(written)))
+    wanted = written.GetConformer().GetPositions()[list(order)]
+    np.testing.assert_allclose(found[canonical(parse(ASPIRIN))].coordinates, wanted - wanted.mean(axis=0), atol=4e-3)
+    assert not found[benzene].coordinates[:, 2].any()
+    rejected = pq.read_table(tmp_path / "corpus" / REJECTED).to_pylist()
+    assert [(row["row"], row["input"], row["stage"]) for row in rejected] == [
+        *((3, "again", "duplicate"), (5, "broken", "parse"), (6, "", "parse"), (8, "c1ccccc1", "duplicate"))
+    ]
+
+
+def test_other_coordinates_make_another_shard(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    path = tmp_path / "corpus" / "part-00000.parquet"
+    settings = ConformerSettings()
+    geometry = conformer(parse(ASPIRIN))._replace(status="given")
+    row = Row(0, canonical(parse(ASPIRIN)), geometry)
+    first = make_shard(path, [row], settings)
+    assert first.made
+    assert make_shard(path, [row], settings) == first._replace(made=False)
+    moved = row._replace(geometry=geometry._replace(coordinates=geometry.coordinates * 2))
+    assert make_shard(path, [moved], settings).digest != first.digest
+    assert make_shard(path, [row._replace(geometry=None)], settings).statuses == {"etkdg": 1}
+
+
+def test_a_sample_of_an_sdf_follows_from_the_seed_too(tmp_path):
+    (tmp_path / "some.sdf").write_text("".join(block("C" * count) for count in range(1, 13)))
+
+    def sample(seed, name):
+        prepare(str(tmp_path / "some.sdf"), out=tmp_path / name, limit=5, seed=seed, jobs=1)
+        return [record.smiles for record in Corpus(tmp_path / name)]
+
+    assert len(sample(0, "one")) == 5
+    assert sample(0, "again") == sample(0, "one") != sample(1, "two")
+
+
+def test_left_out_rows_stand_in_order_whatever_came_in_between(tmp_path):
+    """Shards of two, and more left-out rows than molecules."""
+    texts = [*("CCO", "C1CC", "OCC", "CCN"), "C" * 1001, *("CCO", "CCC", "x", "C(C)O"), "N" * 1002, *("CCS", "CCO")]
+    (tmp_path / "some.smi").write_text("\n".join(texts))
+    prepare(str(tmp_path / "some.smi"), out=tmp_path / "corpus", shard_size=2, jobs=1)
+    rejected = pq.read_table(tmp_path / "corpus" / REJECTED).to_pylist()
+    assert [row["row"] for row in rejected] == [1, 2, 4, 5, 7, 8, 9, 11]
+    assert [row["stage"] for row in rejected if len(row["input"]) > 100] == ["conformer", "conformer"]
+    assert [record.smiles for record in Corpus(tmp_path / "corpus")] == ["CCO", "CCN", "CCC", "CCS"]
+
+
+def test_rows_without_end_take_eight_bytes_each(monkeypatch):
+    """Whatever streams past, only names are kept: sixteen bytes a molecule at most, while two halves are merged."""
+    count = 120_000
+    rows = (
+        [Named(number, "C", f"{number}", "C", "", None) for number in range(first, first + 1000)]
+        for first in range(0, count, 1000)
+    )
+    tracemalloc.start()
+    assert sum(len(batch.rows) for batch in batches(rows, 1000, ())) == count
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * count + 1_500_000, "a set of Python's would take 12 MB"
+    monkeypatch.setattr(intake, "MOST_REJECTED", 500)
+    some = list(batches(([Named(0, "C", "C", "C", "", None)] * 100 for _ in range(20)), 3, ()))
+    assert [(len(batch.rows), len(batch.rejected)) for batch in some] == [(1, 500), (0, 500), (0, 500), (0, 499)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.text(max_size=2), max_size=8), max_size=8))
+def test_names_are_known_from_the_second_time_on(pieces):
+    names, seen = Names(), set()
+    for piece in pieces:
+        wanted = []
+        for name in piece:
+            wanted.append(name not in seen)
+            seen.add(name)
+        assert names.add(piece) == wanted
+
+
+def test_a_finished_corpus_is_left_as_it_is(source, whole, copy, capsys, monkeypatch):
+    monkeypatch.setattr(preparing, "stream_rows", None)  # nothing is read again
+    before = {path.name: path.stat().st_mtime_ns for path in copy.iterdir()}
+    prepare(str(source), out=copy, shard_size=4, jobs=1)
+    assert {path.name: path.stat().st_mtime_ns for path in copy.iterdir()} == before
+    assert "finished and undamaged" in capsys.readouterr().err
+
+
+def test_two_inputs_of_one_name_are_two_inputs(tmp_path):
+    for folder, text in (("a", "CCO"), ("b", "CCN")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "some.smi").write_text(text)
+    inputs = [str(tmp_path / folder / "some.smi") for folder in "ab"]
+    prepare(*inputs, out=tmp_path / "corpus", jobs=1)
+    assert len(Corpus(tmp_path / "corpus")) == 2
+    with pytest.raises(ConfigError, match="--inputs"):
+        prepare(inputs[1], out=tmp_path / "corpus", jobs=1)
+
+
+def test_another_column_or_another_excluded_table_is_another_corpus(tmp_path):
+    (tmp_path / "some.csv").write_text("drug,solvent\nCCN,OCCC\nCCCC,CCO\n")
+    table = tmp_path / "mine.csv"
+    table.write_text("smiles,y\nCCO,1\n")
+    options = {"out": tmp_path / "corpus", "exclude": (str(table),), "jobs": 1}
+    prepare(str(tmp_path / "some.csv"), smiles="solvent", **options)
+    with pytest.raises(ConfigError, match="--smiles"):
+        prepare(str(tmp_path / "some.csv"), smiles="drug", **options)
+    table.write_text("smiles,y\nCCCO,1\n")
+    with pytest.raises(ConfigError, match="--exclude"):
+        prepare(str(tmp_path / "some.csv"), smiles="solvent", **options)
 
 
 def test_finished_shards_are_not_made_again(source, whole, copy):
@@ -310,3 +563,71 @@ def test_a_reader_says_what_is_wrong_with_a_folder(copy, change, message):
 def edit(folder: Path, **changes):
     manifest = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(manifest | changes))
+
+
+def test_a_survey_counts_what_is_in_the_shards(whole):
+    found, corpus = survey(whole, sample=5), Corpus(whole)
+    manifest = json.loads((whole / MANIFEST).read_text())
+    assert found.statuses == dict(corpus.statuses)
+    assert (found.molecules, found.shards) == (len(corpus), len(manifest["shards"]))
+    for status, counts in found.atoms.items():
+        sizes = [len(record.geometry.numbers) for record in corpus if record.geometry.status == status]
+        assert counts.tolist() == [sizes.count(size) for size in range(len(counts))]
+    symbols = [{atom.GetSymbol() for atom in parse(record.smiles).GetAtoms()} for record in corpus]
+    assert found.elements == {symbol: sum(symbol in each for each in symbols) for symbol in found.elements}
+    assert set(found.elements) == set().union(*symbols)
+    known = [record.priors["property"] for record in corpus]
+    wanted = np.stack([np.where(target.known, target.values, np.nan) for target in known])
+    np.testing.assert_array_equal(found.properties, wanted)
+    assert found.left_out == {"parse": 3, "duplicate": 2}
+    assert [row.row for row in found.examples] == [row["row"] for row in pq.read_table(whole / REJECTED).to_pylist()]
+    places = np.linspace(0, len(corpus) - 1, 5).astype(int)
+    assert [record.smiles for record in found.sample] == [corpus[int(place)].smiles for place in places]
+    assert len(survey(whole, sample=999).sample) == len(corpus)
+
+
+def test_corpus_shows_it_and_writes_a_page(copy, capsys):
+    assert main(["corpus", str(copy), "--pictures", "4"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("39 molecules in 10 shards", "5 rows left out", "first attempt", "heavy atoms", "MolWt (Da)"):
+        assert part in shown
+    page = (copy / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert page.count("<svg") == 3
+    assert "http" not in re.sub(r"http://www\.w3\.org/[\w/.-]*", "", page), "no request leaves the page"
+    assert "39 molecules in 10 shards" in page
+    assert "unclosed ring" in page
+    assert "C1CC<" in page
+    prepare_again = sorted(path.name for path in copy.iterdir())
+    assert main(["corpus", str(copy), "--pictures", "0", "--out", str(copy.parent / "other.html")]) == 0
+    assert "Some molecules" not in (copy.parent / "other.html").read_text()
+    assert sorted(path.name for path in copy.iterdir()) == prepare_again
+
+
+def test_a_corpus_of_one_salt_has_a_page_too(tmp_path, capsys):
+    """No Balaban index is known, and everything is the same size."""
+    (tmp_path / "some.smi").write_text("[Na+].[Cl-]\n")
+    assert main(["prepare", str(tmp_path / "some.smi"), "--out", str(tmp_path / "corpus"), "--jobs", "1"]) == 0
+    assert main(["corpus", str(tmp_path / "corpus")]) == 0
+    assert "BalabanJ" in capsys.readouterr().out
+    assert "<p>None.</p>" in (tmp_path / "corpus" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["absent"], "absent is not a corpus: it has no manifest.json; make one with iem prepare"),
+        (["--pictures", "-1"], "--pictures is -1"),
+        (["--out", "."], "--out . is a folder; name an HTML file"),
+    ],
+)
+def test_corpus_says_what_is_wrong_with_what_was_asked(copy, capsys, words, message):
+    assert main(["corpus", *([] if words == ["absent"] else [str(copy)]), *words]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["part-00003.parquet", REJECTED])
+def test_corpus_names_the_file_that_is_damaged(copy, capsys, name):
+    (copy / name).write_bytes(b"PAR1")
+    assert main(["corpus", str(copy)]) == 1
+    assert name in capsys.readouterr().err

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from iem.errors import IEMError
+from iem.workflows.corpus import corpus
 from iem.workflows.draw import draw
 from iem.workflows.evaluate import evaluate
 from iem.workflows.fit import fit
@@ -22,7 +23,7 @@ app = cyclopts.App(
     help_format="markdown",
     default_parameter=cyclopts.Parameter(negative=()),
 )
-for verb in (fit, predict, pretrain, prepare):
+for verb in (fit, predict, pretrain, prepare, corpus):
     app.command(verb)
 app.command(draw, name="render")
 tables = cyclopts.App(name="datasets", help_format="markdown")

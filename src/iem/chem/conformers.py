@@ -1,16 +1,19 @@
-"""One conformer per molecule, always the same and always in time: ETKDGv3, MMFF94, and a ladder for hard cases."""
+"""Conformers, always the same and always in time: ETKDGv3, MMFF94, and a ladder for hard cases."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
 from rdkit import Chem, rdBase
-from rdkit.Chem import Mol, rdDepictor, rdDistGeom
+from rdkit.Chem import Mol, rdDepictor, rdDistGeom, rdMolAlign
 from rdkit.Chem import rdForceFieldHelpers as force_fields
 
 from iem.chem.molecules import canonical, parse
+from iem.chem.space import is_3d
 from iem.errors import ConfigError, MoleculeError
 from iem.records import Geometry
 
@@ -20,10 +23,10 @@ MOST_EMBEDDED = 400
 """Atoms, hydrogens included. Beyond, single steps of RDKit outlast the time limit and hardly any embedding succeeds."""
 ATTEMPTS = 30
 """Embeddings per rung of the ladder; 10 fail for 3 % of drug-like molecules."""
+MOST_MATCHES = 1000
+"""Ways to map a molecule onto itself that a comparison of two conformers tries."""
 GAP = 3.0
 """Ångström between the fragments of a salt, which RDKit embeds one on top of the other."""
-FLAT = 0.01
-"""Ångström; coordinates that differ less than this in z are a drawing, not a conformer."""
 
 _ORDERS = {
     Chem.BondType.SINGLE: 0,
@@ -40,13 +43,15 @@ class ConformerSettings:
     seed: int = 0
     """Seed of the embedding."""
     timeout: float = 10.0
-    """Seconds for one molecule; RDKit counts whole seconds, and finishes the step that it is in."""
+    """Seconds for one molecule, by the clock; RDKit counts whole seconds, and finishes the step that it is in."""
     relax: int = 200
     """Iterations of MMFF94, or of UFF where MMFF94 lacks parameters; 0 leaves the embedding as it is."""
 
     def __post_init__(self) -> None:
-        if not self.timeout >= 1:
-            raise ConfigError("timeout", self.timeout, "RDKit needs at least 1 second")
+        if not 0 <= self.seed < 2**31 - 1:
+            raise ConfigError("seed", self.seed, "RDKit needs a number from 0 to 2,147,483,646")
+        if not 2 <= self.timeout <= 1e6:
+            raise ConfigError("timeout", self.timeout, "RDKit counts whole seconds and needs at least 2")
         if self.relax < 0:
             raise ConfigError("relax", self.relax, "the number of iterations cannot be negative")
 
@@ -57,6 +62,38 @@ class ConformerSettings:
             f"etkdgv3(seed={self.seed},attempts={ATTEMPTS},largest={MOST_EMBEDDED},timeout={self.timeout:g})"
             f"+mmff94({self.relax})+rdkit({rdBase.rdkitVersion})"
         )
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """How several conformers of one molecule are made."""
+
+    count: int = 10
+    """Conformers that are embedded, each from a seed of its own."""
+    rmsd: float = 0.5
+    """Ångström; of two conformers whose heavy atoms are no further apart the one with less energy is kept."""
+    conformers: ConformerSettings = ConformerSettings()
+    """Of each of them; the time limit is for all together."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError("count", self.count, "at least one conformer must be embedded")
+        if not self.rmsd >= 0:
+            raise ConfigError("rmsd", self.rmsd, "a distance cannot be negative")
+
+    @property
+    def signature(self) -> str:
+        """Everything that coordinates depend on, as text."""
+        return f"ensemble({self.count},{self.rmsd:g})+{self.conformers.signature}"
+
+
+class Conformer(NamedTuple):
+    """One of several shapes of a molecule."""
+
+    geometry: Geometry
+    energy: float
+    """kcal/mol in MMFF94, or in UFF where MMFF94 lacks parameters; NaN where both do, and for a flat drawing. Only
+    conformers of one molecule can be compared."""
 
 
 def conformer(mol: Mol, settings: ConformerSettings | None = None) -> Geometry:
@@ -82,14 +119,42 @@ def conformer(mol: Mol, settings: ConformerSettings | None = None) -> Geometry:
         full = Chem.AddHs(ordered)
         if full.GetNumAtoms() > MOST_EMBEDDED:
             return _flat(ordered)
-        deadline = time.monotonic() + settings.timeout
-        for status, random_start in (("etkdg", False), ("etkdg-random-coords", True)):
-            if _embed(full, settings.seed, deadline, random_start):
-                _relax(full, settings.relax, deadline)
-                points = full.GetConformer().GetPositions()
-                if np.isfinite(points).all():
-                    return _geometry(ordered, _side_by_side(ordered, points[: ordered.GetNumAtoms()]), status)
+        if status := _climb(full, settings, settings.seed, time.monotonic() + settings.timeout):
+            return _spatial(ordered, full, status)
         return _flat(ordered)
+
+
+def ensemble(mol: Mol, settings: EnsembleSettings | None = None) -> list[Conformer]:
+    """Different conformers of one molecule, that of least energy first, whatever the spelling of its SMILES.
+
+    One of those that are embedded is that of ``conformer``. They are compared by the RMSD of their heavy atoms, best
+    aligned and over equivalent atoms, each fragment by itself. A molecule that cannot be embedded comes as one flat
+    drawing.
+
+    Raises:
+        MoleculeError: stage ``conformer``, as in ``conformer``.
+    """
+    settings = settings or EnsembleSettings()
+    ordered = _ordered(mol)
+    with rdBase.BlockLogs():
+        full = Chem.AddHs(ordered)
+        deadline = time.monotonic() + settings.conformers.timeout
+        found: list[tuple[float, Mol, str]] = []
+        for number in range(settings.count if full.GetNumAtoms() <= MOST_EMBEDDED else 0):
+            shaped = Mol(full)
+            if status := _climb(shaped, settings.conformers, _seed(settings.conformers.seed, number), deadline):
+                found.append((_energy(shaped), shaped, status))
+            elif not found:  # what all attempts of two rungs could not do, more of them hardly will
+                break
+        if not found:
+            return [Conformer(_flat(ordered), np.nan)]
+        found.sort(key=lambda one: one[0])
+        kept: list[tuple[list[Mol], Conformer]] = []
+        for energy, shaped, status in found:
+            parts = Chem.GetMolFrags(_heavy(ordered, shaped), asMols=True)
+            if all(_rmsd(parts, others) > settings.rmsd for others, _ in kept):
+                kept.append((parts, Conformer(_spatial(ordered, shaped, status), energy)))
+        return [one for _, one in kept]
 
 
 def flat_geometry(mol: Mol) -> Geometry:
@@ -101,17 +166,6 @@ def flat_geometry(mol: Mol) -> Geometry:
     ordered = _ordered(mol)
     with rdBase.BlockLogs():
         return _flat(ordered)
-
-
-def is_3d(mol: Mol) -> bool:
-    """Whether the molecule carries coordinates that are a conformer and not a drawing.
-
-    The header of an SDF is not believed: the atoms must leave the plane of the paper.
-    """
-    if not mol.GetNumConformers():
-        return False
-    points = mol.GetConformer().GetPositions()
-    return bool(np.isfinite(points).all() and len(points) and np.ptp(points[:, 2]) > FLAT)
 
 
 def given_geometry(mol: Mol) -> Geometry:
@@ -169,6 +223,22 @@ def _check_size(mol: Mol) -> None:
         raise MoleculeError(f"a molecule of {count:,} atoms", "conformer", f"pictures end at {MOST_DRAWN:,} atoms")
 
 
+def _climb(full: Mol, settings: ConformerSettings, seed: int, deadline: float) -> str | None:
+    """Give the molecule, hydrogens included, its conformer; the rung of the ladder, or None."""
+    for status, random_start in (("etkdg", False), ("etkdg-random-coords", True)):
+        if _embed(full, seed, deadline, random_start):
+            _relax(full, settings.relax, deadline)
+            if np.isfinite(full.GetConformer().GetPositions()).all():
+                return status
+    return None
+
+
+def _seed(seed: int, number: int) -> int:
+    """The seed of one of several conformers; that of the first is the seed itself."""
+    digest = blake2b(f"{seed} {number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") % (2**31 - 1) if number else seed
+
+
 def _embed(full: Mol, seed: int, deadline: float, random_start: bool) -> bool:
     """Give the molecule, hydrogens included, its conformer; false where there is no time left or no success."""
     # RDKit counts the limit for each fragment anew, in whole seconds, and takes 0 for "no limit".
@@ -193,19 +263,55 @@ def _fragments(full: Mol) -> int:
 
 def _relax(full: Mol, iterations: int, deadline: float) -> None:
     """Minimise the energy in place; ends at a minimum, after the iterations, or when time is up."""
-    if not iterations:
+    field = _field(full) if iterations else None
+    if field is None:
         return
+    for done in range(0, iterations, 100):
+        if time.monotonic() > deadline or not field.Minimize(maxIts=min(100, iterations - done)):
+            return
+
+
+def _energy(full: Mol) -> float:
+    """In kcal/mol; NaN without a force field."""
+    field = _field(full)
+    return np.nan if field is None else field.CalcEnergy()
+
+
+def _field(full: Mol) -> Any:
+    """MMFF94, or UFF where it lacks parameters, or None where both do; fragments do not feel each other."""
     parameters = force_fields.MMFFGetMoleculeProperties(full)
     if parameters is not None:
         field = force_fields.MMFFGetMoleculeForceField(full, parameters)
     elif force_fields.UFFHasAllMoleculeParams(full):
         field = force_fields.UFFGetMoleculeForceField(full)
     else:
-        return
+        return None
     field.Initialize()
-    for done in range(0, iterations, 100):
-        if time.monotonic() > deadline or not field.Minimize(maxIts=min(100, iterations - done)):
-            return
+    return field
+
+
+def _heavy(ordered: Mol, full: Mol) -> Mol:
+    """The molecule without the hydrogens of the embedding, but with its conformer."""
+    mol, conformer = Mol(ordered), Chem.Conformer(ordered.GetNumAtoms())
+    for atom, point in enumerate(full.GetConformer().GetPositions()[: ordered.GetNumAtoms()].tolist()):
+        conformer.SetAtomPosition(atom, point)
+    mol.AddConformer(conformer)
+    return mol
+
+
+def _rmsd(parts: Sequence[Mol], others: Sequence[Mol]) -> float:
+    """Of two conformers in ångström, over the atoms of all fragments, each fragment aligned by itself."""
+    squares = [
+        one.GetNumAtoms() * rdMolAlign.GetBestRMS(Mol(one), other, maxMatches=MOST_MATCHES) ** 2
+        for one, other in zip(parts, others, strict=True)
+        if one.GetNumAtoms() > 1
+    ]
+    return float(np.sqrt(sum(squares) / sum(part.GetNumAtoms() for part in parts)))
+
+
+def _spatial(ordered: Mol, full: Mol, status: str) -> Geometry:
+    points = full.GetConformer().GetPositions()[: ordered.GetNumAtoms()]
+    return _geometry(ordered, _side_by_side(ordered, points), status)
 
 
 def _side_by_side(mol: Mol, points: np.ndarray) -> np.ndarray:

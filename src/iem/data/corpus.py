@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -30,6 +32,9 @@ COLUMNS = pa.schema(
         ("status", pa.string()),
     ]
 )
+REJECTIONS = pa.schema([("row", pa.int64()), ("input", pa.string()), ("stage", pa.string()), ("reason", pa.string())])
+ROW_GROUP = 10_000
+"""Left-out rows that are written at a time."""
 
 
 class Record(NamedTuple):
@@ -77,12 +82,34 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
 
 
-def rejections(rows: Sequence[Rejection]) -> pa.Table:
-    """Left-out inputs as a table."""
-    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
-    kinds = (pa.int64(), pa.string(), pa.string(), pa.string())
-    arrays = [pa.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
-    return pa.table(arrays, names=list(Rejection._fields))
+class RejectedRows:
+    """The table of left-out rows, written as they come; use it as a context."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._stack, self._waiting = folder, ExitStack(), list[Rejection]()
+        self._writer: Any = None
+
+    def __enter__(self) -> "RejectedRows":
+        partial = self._stack.enter_context(whole(self._folder / REJECTED))
+        options = {"compression": "zstd", "write_page_checksum": True}
+        self._writer = self._stack.enter_context(pq.ParquetWriter(partial, REJECTIONS, **options))
+        return self
+
+    def add(self, rows: Sequence[Rejection]) -> None:
+        """Add some rows behind those that are there."""
+        self._waiting += rows
+        if len(self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        columns = [list(column) for column in zip(*self._waiting, strict=True)]
+        self._writer.write_table(pa.table(columns, schema=REJECTIONS))
+        self._waiting.clear()
+
+    def __exit__(self, kind: type | None, *error: Any) -> None:
+        if kind is None and self._waiting:
+            self._flush()
+        self._stack.__exit__(kind, *error)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -107,6 +134,64 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def open_corpus(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished corpus.
+
+    Raises:
+        ArtifactError: it is not one, unfinished, or without molecules.
+    """
+    manifest = read_manifest(folder)
+    if not manifest.get("finished"):
+        raise ArtifactError(f"{folder} is not finished; run the same iem prepare command again to go on with it")
+    if not manifest["counts"]["molecules"] or not manifest["shards"]:
+        raise ArtifactError(f"{folder} has no molecules; see its {REJECTED} for the reasons")
+    return manifest
+
+
+def open_shard(folder: Path, name: str, digest: str) -> pa.Table:
+    """One shard, if its digest is that of the manifest.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    path = folder / name
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}; run iem prepare again to mend it") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ArtifactError(f"{path} is damaged; run the same iem prepare command again to mend it")
+    return pq.read_table(pa.BufferReader(content)).cast(COLUMNS)
+
+
+@final
+class Molecules:
+    """The rows of a shard, or of several, as molecules."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._smiles = table["smiles"]
+        self.statuses: list[str] = table["status"].to_pylist()
+        """Of every molecule, how it came by its coordinates."""
+        self.columns = {name: ragged(table[name]) for name in COLUMNS.names[1:-1]}
+        """All others by name, as ``ragged`` gives them."""
+
+    def __len__(self) -> int:
+        return len(self.statuses)
+
+    def __getitem__(self, index: int) -> Record:
+        index = range(len(self))[index]  # from the end where negative, IndexError beyond
+        row = {name: flat[starts[index] : starts[index + 1]] for name, (flat, starts) in self.columns.items()}
+        coordinates = row["coordinates"].astype(np.float32).reshape(-1, 3)
+        geometry = Geometry(row["numbers"], row["bonds"].reshape(-1, 3), coordinates, self.statuses[index])
+        priors = {
+            "atom": known_where_finite(row["atom"]),
+            "bond": known_where_finite(row["bond"]),
+            "geometry": geometry_prior(geometry),
+            "property": known_where_finite(row["property"]),
+        }
+        return Record(self._smiles[index].as_py(), geometry, priors)
+
+
 @final
 class Corpus:
     """Random access to the molecules of a finished corpus.
@@ -116,26 +201,9 @@ class Corpus:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.manifest = folder, read_manifest(folder)
-        if not self.manifest.get("finished"):
-            raise ArtifactError(f"{folder} is not finished; run the same iem prepare command again to go on with it")
-        tables = [self._shard(name, digest) for name, digest in self.manifest["shards"].items()]
-        table = pa.concat_tables(tables) if tables else COLUMNS.empty_table()
-        if not len(table):
-            raise ArtifactError(f"{folder} has no molecules; see its {REJECTED} for the reasons")
-        self._smiles = table["smiles"]
-        self._statuses = table["status"].to_pylist()
-        self._arrays = {name: _ragged(table[name]) for name in COLUMNS.names[1:-1]}
-
-    def _shard(self, name: str, digest: str) -> pa.Table:
-        path = self.folder / name
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ArtifactError(f"cannot read {path}: {error.strerror}; run iem prepare again to mend it") from error
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise ArtifactError(f"{path} is damaged; run the same iem prepare command again to mend it")
-        return pq.read_table(pa.BufferReader(content)).cast(COLUMNS)
+        self.folder, self.manifest = folder, open_corpus(folder)
+        shards = self.manifest["shards"].items()
+        self._molecules = Molecules(pa.concat_tables([open_shard(folder, *shard) for shard in shards]))
 
     @property
     def digest(self) -> str:
@@ -143,20 +211,10 @@ class Corpus:
         return hashlib.sha256("".join(self.manifest["shards"].values()).encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
-        return len(self._statuses)
+        return len(self._molecules)
 
     def __getitem__(self, index: int) -> Record:
-        index = range(len(self))[index]  # from the end where negative, IndexError beyond
-        row = {name: flat[starts[index] : starts[index + 1]] for name, (flat, starts) in self._arrays.items()}
-        coordinates = row["coordinates"].astype(np.float32).reshape(-1, 3)
-        geometry = Geometry(row["numbers"], row["bonds"].reshape(-1, 3), coordinates, self._statuses[index])
-        priors = {
-            "atom": known_where_finite(row["atom"]),
-            "bond": known_where_finite(row["bond"]),
-            "geometry": geometry_prior(geometry),
-            "property": known_where_finite(row["property"]),
-        }
-        return Record(self._smiles[index].as_py(), geometry, priors)
+        return self._molecules[index]
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
@@ -164,7 +222,8 @@ class Corpus:
     @cached_property
     def statuses(self) -> Mapping[str, int]:
         """How many molecules came by their coordinates in each way."""
-        return {status: self._statuses.count(status) for status in STATUSES if status in self._statuses}
+        counts = Counter(self._molecules.statuses)
+        return {status: counts[status] for status in STATUSES if status in counts}
 
     def prior_statistics(self, indices: Sequence[int] | np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Mean and standard deviation of every prior component over known values; std 1 where it does not vary."""
@@ -180,7 +239,7 @@ class Corpus:
         return statistics
 
 
-def _ragged(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+def ragged(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """A list column as one flat array and where each row starts in it."""
     rows = column.combine_chunks()
     lengths = rows.value_lengths().to_numpy(zero_copy_only=False)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 import pandas as pd
 
 from iem.data.columns import is_molecule, is_number, is_smiles_name
-from iem.data.sdf import read_sdf
+from iem.data.sdf import read_sdf, records
 from iem.errors import TableError
 
 SEPARATORS = ",;\t|"
@@ -76,7 +76,24 @@ def open_source(source: "str | Path | pd.DataFrame", rows: int) -> Iterator[Sour
         yield opened._replace(pieces=_guarded(opened.pieces, name))
 
 
-def _open_file(source: str | Path, name: str, rows: int, stack: ExitStack) -> Source:
+def is_sdf(source: str | Path) -> bool:
+    """Whether a file is read as an SDF."""
+    return Path(str(source).lower().removesuffix(".gz")).suffix in (".sdf", ".sd")
+
+
+def sdf_records(source: str | Path) -> Iterator[str]:
+    """The records of an SDF as text, one after the other, for those who want to read structures elsewhere.
+
+    Raises:
+        TableError: missing, empty or damaged; also while reading on.
+    """
+    with ExitStack() as stack, _own_words(str(source)):
+        stream, head = _open_stream(source, str(source), stack)
+        yield from records(_text(stream, head, stack))
+
+
+def _open_stream(source: str | Path, name: str, stack: ExitStack) -> tuple[Any, bytes]:
+    """The content of a file, unpacked where it is packed, and the first bytes of it."""
     stream: Any = sys.stdin.buffer
     if str(source) != "-":
         stream = stack.enter_context(Path(source).open("rb"))  # noqa: SIM115 the stack closes it
@@ -87,13 +104,18 @@ def _open_file(source: str | Path, name: str, rows: int, stack: ExitStack) -> So
         raise TableError(f"{name} is empty; it needs a header line and one row per molecule")
     if head.startswith(b"PK\x03\x04"):
         raise TableError(f"{name} is an Excel or zip file; save the sheet as CSV (iem reads {FORMS})")
+    return stream, head
+
+
+def _open_file(source: str | Path, name: str, rows: int, stack: ExitStack) -> Source:
+    stream, head = _open_stream(source, name, stack)
     if head == b"PAR1":
         return _open_parquet(stream, name, rows, stack)
-    suffix = Path(name.lower().removesuffix(".gz")).suffix
-    if suffix in (".sdf", ".sd"):
+    if is_sdf(name):
         return Source(
             name, "SDF", [], "smiles", "", (Piece(*piece) for piece in read_sdf(_text(stream, head, stack), rows))
         )
+    suffix = Path(name.lower().removesuffix(".gz")).suffix
     return _open_text(_text(stream, head, stack), name, rows, is_list=suffix in (".smi", ".smiles", ".ism"))
 
 

@@ -9,6 +9,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import Mol
 
 from iem.chem.molecules import canonical
+from iem.chem.space import is_3d
 
 _FIELD = re.compile(r">.*?<(.*)>")
 """The line that opens a property: ``>  <NAME>``, sometimes with a number behind."""
@@ -24,28 +25,22 @@ def read_sdf(lines: Iterable[str], rows: int) -> Iterator[tuple[pd.DataFrame, di
     Yields:
         Frame; molecules with coordinates in space, by position; reasons of unreadable structures, by position.
     """
-    records = _records(lines)
-    while texts := list(islice(records, rows)):
+    every = records(lines)
+    while texts := list(islice(every, rows)):
         cells, mols, problems = [], {}, {}
         for position, text in enumerate(texts):
-            block, properties = _divide(text)
-            mol, reason = _structure(block)
-            title = block.split("\n", 1)[0].strip()
-            cells.append(({"title": title} if title else {}) | properties | {"smiles": canonical(mol) if mol else ""})
+            mol, reason = structure(text)
+            title = {"title": title_of(text)} if title_of(text) else {}
+            cells.append(title | _properties(text) | {"smiles": smiles_of(mol) if mol else ""})
             if mol is None:
                 problems[position] = reason
-            elif in_space(mol):
+            elif is_3d(mol):
                 mols[position] = mol
         frame = pd.DataFrame(cells, dtype=object).fillna("")
         yield frame[["smiles", *frame.columns.drop("smiles")]], mols, problems
 
 
-def in_space(mol: Mol) -> bool:
-    """Whether the molecule has coordinates of which some leave the plane of the paper."""
-    return mol.GetNumConformers() > 0 and abs(mol.GetConformer().GetPositions()[:, 2]).max(initial=0) > 1e-3
-
-
-def _records(lines: Iterable[str]) -> Iterator[str]:
+def records(lines: Iterable[str]) -> Iterator[str]:
     """Text of each record, without its closing ``$$$$``."""
     record: list[str] = []
     for line in lines:
@@ -59,12 +54,11 @@ def _records(lines: Iterable[str]) -> Iterator[str]:
         yield "\n".join(record)
 
 
-def _divide(record: str) -> tuple[str, dict[str, str]]:
-    """Structure and properties of a record."""
-    block, end, rest = record.partition("M  END")
+def _properties(record: str) -> dict[str, str]:
+    """What stands behind the structure of a record."""
     properties: dict[str, str] = {}
     name = None
-    for line in rest.split("\n"):
+    for line in record.partition("M  END")[2].split("\n"):
         if opening := _FIELD.match(line):
             name = opening[1]
             properties[name] = ""
@@ -72,14 +66,20 @@ def _divide(record: str) -> tuple[str, dict[str, str]]:
             properties[name] = f"{properties[name]}\n{line}" if properties[name] else line
         else:
             name = None
-    return block + end, {name: value.strip() for name, value in properties.items()}
+    return {name: value.strip() for name, value in properties.items()}
 
 
-def _structure(block: str) -> tuple[Mol | None, str]:
-    """The molecule without explicit hydrogens, or None and RDKit's reason."""
+def structure(record: str) -> tuple[Mol | None, str]:
+    """The molecule as it stands there, hydrogens that are atoms included, or None and RDKit's reason.
+
+    Atom-map numbers are dropped, as ``iem.chem.molecules.parse`` drops them.
+    """
+    block = "".join(record.partition("M  END")[:2])
     with rdBase.BlockLogs():
-        mol = Chem.MolFromMolBlock(block)
+        mol = Chem.MolFromMolBlock(block, removeHs=False)
         if mol is not None:
+            for atom in mol.GetAtoms():
+                atom.SetAtomMapNum(0)
             return (mol, "") if mol.GetNumAtoms() else (None, "the record has no atoms")
         loose = Chem.MolFromMolBlock(block, sanitize=False, strictParsing=False)
         if loose is None:
@@ -89,3 +89,14 @@ def _structure(block: str) -> tuple[Mol | None, str]:
         except Chem.MolSanitizeException as error:
             return None, str(error)
     return None, "the record is not a readable mol block"
+
+
+def smiles_of(mol: Mol) -> str:
+    """Canonical SMILES of a structure, without hydrogens as atoms."""
+    with rdBase.BlockLogs():
+        return canonical(Chem.RemoveHs(mol))
+
+
+def title_of(record: str) -> str:
+    """First line of a record; may be blank."""
+    return record.split("\n", 1)[0].strip()

@@ -235,13 +235,16 @@ def parity(labels: np.ndarray, outputs: np.ndarray, targets: Sequence[str], unit
         return _svg(figure)
 
 
-def label_distributions(parts: Mapping[str, np.ndarray], targets: Sequence[str], units: Mapping[str, str]) -> str:
+def label_distributions(
+    parts: Mapping[str, np.ndarray], targets: Sequence[str], units: Mapping[str, str], *, whole: str = "the part"
+) -> str:
     """How the labels of each part spread, one panel per target (the first ``PANELS``).
 
     Args:
         parts: for each part of the split its labels, float (molecules, targets), NaN where missing.
         targets: names of the columns.
         units: by target, where known.
+        whole: what the shares are shares of.
     """
     with _styled("labels"):
         figure, panels = _grid(min(len(targets), PANELS), height=2.6 if len(targets) == 1 else 2.2)
@@ -254,7 +257,7 @@ def label_distributions(parts: Mapping[str, np.ndarray], targets: Sequence[str],
                 if len(column):
                     weights = np.full(len(column), 100 / len(column))
                     axes.hist(column, bins.tolist(), weights=weights, histtype="step", color=shade, label=part)
-            axes.set(title=_short(name), xlabel=units.get(name) or "value", ylabel="% of the part")
+            axes.set(title=_short(name), xlabel=units.get(name) or "value", ylabel=f"% of {whole}")
         _legend(panels[0])
         return _svg(figure)
 
@@ -290,4 +293,47 @@ def differences(
         axes.grid(visible=False, axis="y")
         reach = max([abs(value) for value in [*gaps, *(interval or [])]], default=1.0) * 1.15 or 1.0
         axes.set_xlim(-reach, reach)
+        return _svg(figure)
+
+
+def atom_counts(atoms: Mapping[str, np.ndarray]) -> str:
+    """How large molecules are, and at which sizes each kind of coordinates was found.
+
+    Args:
+        atoms: for each kind the molecules by their number of heavy atoms, which is the index; all of one length.
+    """
+    total = np.sum(list(atoms.values()), axis=0)
+    last = int(np.searchsorted(np.cumsum(total), 0.995 * total.sum())) + 1  # a few giants would leave no room
+    with _styled("atoms"):
+        figure = Figure(figsize=(7.4, 3.2))
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        below, shares_below = np.zeros(last + 1), np.zeros(last + 1)
+        for shade, (kind, counts) in zip(COLOURS, atoms.items(), strict=False):
+            some = counts[: last + 1]
+            below = below[: len(some)]
+            shares = np.divide(100 * some, total[: len(some)], out=np.zeros(len(some)), where=total[: len(some)] > 0)
+            upper.bar(np.arange(len(some)), some, bottom=below, width=1, color=shade, label=kind)
+            lower.bar(np.arange(len(some)), shares, bottom=shares_below[: len(some)], width=1, color=shade)
+            below, shares_below = below + some, shares_below[: len(some)] + shares
+        upper.set(ylabel="molecules")
+        lower.set(xlabel="heavy atoms", ylabel="% of a size", ylim=(0, 100))
+        upper.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _legend(upper, loc="upper right")
+        return _svg(figure)
+
+
+def element_shares(shares: Mapping[str, float]) -> str:
+    """Which elements molecules contain, on a logarithmic scale.
+
+    Args:
+        shares: by symbol, of all molecules, most frequent first; at most some thirty.
+    """
+    with _styled("elements"):
+        figure = Figure(figsize=(7.4, 2.4))
+        axes = figure.subplots()
+        axes.bar(list(shares), [100 * share for share in shares.values()], color=COLOURS[0], width=0.7)
+        axes.set(ylabel="% of molecules with it", yscale="log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.grid(visible=False, axis="x")
+        axes.margins(x=0.01)
         return _svg(figure)

@@ -66,14 +66,6 @@ class ReportContent:
 
 def page(content: ReportContent) -> str:
     """The finished HTML: no request leaves it, and nothing of the user's is taken for markup."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": text.number, "spread": text.spread}
     main = next(iter(content.arms))
     units = {content.units.get(name, "") for name in content.targets}
     unit = units.pop() if len(units) == 1 else ""
@@ -81,7 +73,8 @@ def page(content: ReportContent) -> str:
         content.metric, content.arms[main]["test"], content.difference, unit=unit, taught=bool(content.statuses)
     )
     baseline = _baseline(content)
-    return environment.get_template("report.html.j2").render(
+    return filled(
+        "report.html.j2",
         content=content,
         main=main,
         metric=text.METRIC_NAMES[content.metric],
@@ -95,9 +88,26 @@ def page(content: ReportContent) -> str:
         targets_open=len(content.targets) <= TARGETS_OPEN,
         rejected=content.rejected[:REJECTED_SHOWN],
         statuses=[(name, text.STATUS_WORDS.get(name), count) for name, count in content.statuses.items()],
-        pictures=[(b64encode(png).decode(), caption) for png, caption in content.pictures],
-        plural=text.plural,
+        pictures=inline(content.pictures),
     )
+
+
+def filled(template: str, **values: Any) -> str:
+    """A template of this folder with everything in its place."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": text.number, "spread": text.spread}
+    return environment.get_template(template).render(plural=text.plural, **values)
+
+
+def inline(pictures: Sequence[tuple[bytes, str]]) -> list[tuple[str, str]]:
+    """PNG and caption, as a page holds them."""
+    return [(b64encode(png).decode(), caption) for png, caption in pictures]
 
 
 def _baseline(content: ReportContent) -> float | None:

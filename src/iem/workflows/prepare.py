@@ -15,6 +15,8 @@ def prepare(
     timeout: float = 10.0,
     shard_size: int = 1000,
     jobs: int = -1,
+    engine: str = "cores",
+    address: str | None = None,
 ) -> None:
     """Make a corpus of molecules with 3D coordinates and priors, to pre-train teachers on.
 
@@ -32,6 +34,8 @@ def prepare(
         timeout: Seconds for the conformer of one molecule; one that takes longer is drawn flat.
         shard_size: Molecules per file; what is lost at most when a run is killed.
         jobs: Processes; -1 is one per core.
+        engine: "cores" of this machine, or "ray" for a Ray cluster whose machines share the folder of the corpus.
+        address: Of the Ray cluster ("auto" on one of its machines); without it Ray is started on this machine.
     """
     if not inputs:
         raise ConfigError("INPUT", "", "name at least one file with molecules")
@@ -50,4 +54,6 @@ def prepare(
         settings=ConformerSettings(seed=seed, timeout=timeout),
         shard_size=shard_size,
         jobs=jobs,
+        engine=engine,
+        address=address,
     )

@@ -1,38 +1,89 @@
 """From lists of molecules to a corpus folder."""
 
 import hashlib
-import heapq
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
-
-from joblib import Parallel, delayed
+from time import perf_counter
+from typing import Any, NamedTuple
 
 from iem.chem.conformers import ConformerSettings, conformer
-from iem.chem.molecules import canonical, parse, skeleton
+from iem.chem.molecules import parse
 from iem.chem.priors import priors
 from iem.data.corpus import (
     MANIFEST,
     REJECTED,
     SCHEMA,
     Record,
+    RejectedRows,
     read_manifest,
     read_shard,
-    rejections,
     table_of,
     write_table,
 )
-from iem.data.tables import read_table, stream_smiles
-from iem.errors import ArtifactError, MoleculeError, TableError
+from iem.data.intake import Batch, Named, Row, Texts, batches, draw, drawn, largest, name_rows, stream_rows
+from iem.data.moleculenet import DATASETS, fetch
+from iem.errors import ArtifactError, MoleculeError, OutputError, TableError
 from iem.files import PARTIAL, write_json
-from iem.records import Rejection
+from iem.records import STATUSES, Rejection
+from iem.report.text import plural
 from iem.workflows.console import progress, say
+from iem.workflows.engines import Engine, in_order, open_engine
 from iem.workflows.folders import open_run
 
-CHUNK = 2_000
+STATUS_WORDS = {
+    "etkdg": "embedded at the first attempt",
+    "etkdg-random-coords": "embedded from random coordinates",
+    "given": "with the coordinates that they came with",
+    "flat": "drawn flat",
+}
+STAGE_WORDS = {
+    "parse": "unreadable",
+    "duplicate": "there already",
+    "exclude": "in an excluded table",
+    "conformer": "too large to be drawn",
+}
+
+
+class Shard(NamedTuple):
+    """What became of the molecules of one shard."""
+
+    digest: str
+    """SHA-256 of the file."""
+    lost: list[Rejection]
+    statuses: dict[str, int]
+    """Molecules by conformer status."""
+    made: bool
+    """Whether it was made now, and not found whole."""
+
+
+@dataclass
+class Tally:
+    """What became of the rows so far."""
+
+    digests: dict[str, str] = field(default_factory=dict)
+    statuses: Counter[str] = field(default_factory=Counter)
+    stages: Counter[str] = field(default_factory=Counter)
+    reason: str = "nothing read"
+    """Of the first row that was left out."""
+    made: int = 0
+    """Molecules of this run, without those of shards that were there."""
+
+    def add(self, batch: Batch, name: str, shard: Shard | None) -> list[Rejection]:
+        """Count a batch and its shard, if it has one; the rows that were left out, in order."""
+        rejected = sorted([*batch.rejected, *(shard.lost if shard else ())])
+        if rejected and not self.stages:
+            self.reason = rejected[0].reason
+        self.stages.update(row.stage for row in rejected)
+        if shard:
+            self.digests[name] = shard.digest
+            self.statuses.update(shard.statuses)
+            self.made += len(batch.rows) * shard.made
+        return rejected
 
 
 def prepare_corpus(
@@ -45,165 +96,218 @@ def prepare_corpus(
     settings: ConformerSettings,
     shard_size: int,
     jobs: int,
+    engine: str,
+    address: str | None,
 ) -> None:
     """See ``iem.workflows.prepare``; the seed of the conformers is that of the sample."""
-    sources = {Path(name).name: _digest(Path(name)) for name in inputs}
-    asked: dict[str, Any] = {
-        "inputs": sources,
-        "exclude": [Path(name).name for name in exclude],
+    asked = _asked(inputs, exclude, limit, smiles, settings, shard_size)
+    with open_engine(engine, jobs=jobs, address=address) as tasks:
+        open_run(out, asked, kind="corpus")
+        before = _manifest(out)
+        if before.get("settings") == asked and _is_whole(out, before):
+            molecules = plural(before["counts"]["molecules"], "molecule")
+            say(f"{out} is finished and undamaged: {molecules}; nothing to do")
+            return
+        for leftover in out.glob(PARTIAL):  # of a run that was killed while it wrote
+            leftover.unlink(missing_ok=True)
+        started = perf_counter()
+        forbidden = _skeletons(exclude, tasks)
+        read, highest = draw(_watched(stream_rows(inputs, smiles)), limit, settings.seed)
+        rows = (drawn(some, settings.seed, highest) for some in stream_rows(inputs, smiles))
+        shards = batches(_named(rows, tasks), shard_size, forbidden)
+        total = min(read, limit or read)
+        try:
+            tally = _make_shards(out, shards, total, settings, before.get("shards", {}), tasks)
+        except OutputError as error:
+            raise OutputError(f"{error}; finished shards are kept: the same command goes on from there") from error
+    if not tally.digests or not tally.statuses:
+        raise TableError(f"no molecule is left of {plural(read, 'row')}: {tally.reason}")
+    statuses = {status: tally.statuses[status] for status in STATUSES if tally.statuses[status]}
+    counts = {"molecules": tally.statuses.total(), "rejected": tally.stages.total(), "statuses": statuses}
+    manifest = {"kind": "corpus", "schema": SCHEMA, "settings": asked, "finished": True, "counts": counts}
+    write_json(out / MANIFEST, manifest | {"shards": tally.digests, "rejected": _sha256(out / REJECTED)})
+    say(_summary(tally, perf_counter() - started))
+    say(f"the corpus is in {out}; iem corpus {out} shows what is in it")
+
+
+def _asked(
+    inputs: Sequence[str],
+    exclude: Sequence[str],
+    limit: int | None,
+    smiles: str | None,
+    settings: ConformerSettings,
+    shard_size: int,
+) -> dict[str, Any]:
+    """Everything that decides what is in the corpus."""
+    digests: dict[str, str] = {}
+    for source in inputs:
+        name = Path(source).name
+        while name in digests:  # two files may have one name
+            name += "'"
+        digests[name] = _sha256(_located(source))[:16]
+    tables = [
+        name if name in DATASETS else f"{Path(name).name} {_sha256(_located(name))[:16]}"  # a name is always one table
+        for name in exclude
+    ]
+    asked = {
+        "inputs": digests,
+        "exclude": tables,
         "limit": limit,
         "seed": settings.seed,
         "shard_size": shard_size,
         "conformers": settings.signature,
     }
-    open_run(out, asked, kind="corpus")
-    for leftover in out.glob(PARTIAL):  # of a run that was killed while it wrote
-        leftover.unlink(missing_ok=True)
-    vouched = _digests(out)
-    wanted, rejected = choose(inputs, exclude=exclude, limit=limit, column=smiles, seed=settings.seed, jobs=jobs)
-    count = -(-len(wanted) // shard_size)
-    shards = [wanted[number::count] for number in range(count)]  # each is a sample of the whole, and takes as long
-    names = [f"part-{number:05}.parquet" for number in range(len(shards))]
-    manifest: dict[str, Any] = {"kind": "corpus", "schema": SCHEMA, "settings": asked, "finished": False}
-    say(f"{len(wanted):,} molecules to prepare in {len(shards)} shards; {len(rejected):,} rows left out so far")
-    counts: dict[str, int] = {}
-    digests: dict[str, str] = {}
-    work = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(make_shard)(out / name, shard, settings, vouched.get(name))
-        for name, shard in zip(names, shards, strict=True)
-    )
-    with progress() as bars:
-        bar = bars.add_task("embedding molecules", total=len(wanted))
-        for name, shard, (digest, lost, statuses) in zip(names, shards, work, strict=True):
-            digests[name] = digest
-            rejected += lost
-            for status, count in statuses.items():
-                counts[status] = counts.get(status, 0) + count
-            bars.advance(bar, len(shard))
-    write_table(out / REJECTED, rejections(sorted(rejected)))
-    manifest |= {
-        "finished": True,
-        "counts": {"molecules": sum(counts.values()), "rejected": len(rejected), "statuses": counts},
-        "shards": digests,
-    }
-    write_json(out / MANIFEST, manifest)
-    say(f"{sum(counts.values()):,} molecules ({counts}), {len(rejected):,} rows left out; the corpus is in {out}")
+    return asked | ({"smiles": smiles} if smiles else {})
 
 
-def choose(
-    inputs: Sequence[str], *, exclude: Sequence[str], limit: int | None, column: str | None, seed: int, jobs: int
-) -> tuple[list[tuple[int, str]], list[Rejection]]:
-    """Rows to prepare, as (row number over all inputs, canonical SMILES), and those left out with their reasons."""
-    forbidden = {name for table in exclude for name in _skeletons(table, jobs)}
-    draw: list[tuple[int, int, str]] = []  # a heap of the lowest draws, the highest of them on top
-    row = 0
-    with progress() as bars:
-        bar = bars.add_task("reading molecules", total=None)
-        for source in inputs:
-            for chunk in stream_smiles(source, column, chunk=CHUNK):
-                for text in chunk.smiles:
-                    lot = int.from_bytes(blake2b(f"{seed} {text}".encode(), digest_size=8).digest(), "big")
-                    if limit is None or len(draw) < limit:
-                        heapq.heappush(draw, (-lot, row, text))
-                    elif -lot > draw[0][0]:
-                        heapq.heapreplace(draw, (-lot, row, text))
-                    row += 1
-                bars.advance(bar, len(chunk.smiles))
-    rows = sorted((row, text) for _, row, text in draw)
-    wanted: list[tuple[int, str]] = []
-    rejected: list[Rejection] = []
-    seen: set[str] = set()
-    for (number, text), (key, bare, reason) in zip(rows, _names([text for _, text in rows], jobs), strict=True):
-        if reason:
-            rejected.append(Rejection(number, text, "parse", reason))
-        elif bare in forbidden or _largest(bare) in forbidden:
-            rejected.append(Rejection(number, text, "exclude", "it is in an excluded table"))
-        elif key in seen:
-            rejected.append(Rejection(number, text, "duplicate", "the same molecule stands on an earlier row"))
-        else:
-            seen.add(key)
-            wanted.append((number, key))
-    if not wanted:
-        raise TableError(f"no molecule is left of {row:,} rows: {rejected[0].reason if rejected else 'nothing read'}")
-    return wanted, rejected
+def _make_shards(
+    out: Path,
+    shards: Iterable[Batch],
+    total: int,
+    settings: ConformerSettings,
+    vouched: Mapping[str, str],
+    tasks: Engine,
+) -> Tally:
+    """Make what is not there yet, and the table of left-out rows.
+
+    Args:
+        out: folder of the corpus.
+        shards: molecules and left-out rows; a batch without molecules needs no file.
+        total: rows that all of them account for.
+        settings: of the conformers.
+        vouched: digests of a finished manifest, by name of the shard.
+        tasks: where shards are made.
+    """
+    tally, place = Tally(), out.resolve()
+
+    def named() -> Iterator[tuple[str, Batch]]:
+        number = 0
+        for batch in shards:
+            yield f"part-{number:05}.parquet", batch
+            number += bool(batch.rows)
+
+    def arguments(item: tuple[str, Batch]) -> tuple[Path, list[Row], ConformerSettings, str | None]:
+        return place / item[0], item[1].rows, settings, vouched.get(item[0])
+
+    with RejectedRows(out) as left_out, progress("rate") as bars:
+        bars.speed_estimate_period = 600  # seconds; one shard may take a minute
+        bar = bars.add_task("embedding molecules", total=total, rate="")
+        started = perf_counter()
+        for (name, batch), shard in in_order(tasks, make_shard, named(), arguments):
+            rejected = tally.add(batch, name, shard)
+            left_out.add(rejected)
+            if not tally.made:  # shards that were there say nothing of the time that is left
+                started = perf_counter()
+            rate = f"{tally.made / (perf_counter() - started):,.0f} molecules/s" if tally.made else ""
+            bars.update(bar, advance=len(batch.rows) + len(batch.rejected), rate=rate)
+    return tally
 
 
 def make_shard(
-    path: Path, rows: Sequence[tuple[int, str]], settings: ConformerSettings, vouched: str | None = None
-) -> tuple[str, list[Rejection], dict[str, int]]:
-    """One shard: its digest, the rows lost, and the conformers' statuses. A whole one that is there is kept.
+    path: Path, rows: Sequence[Row], settings: ConformerSettings, vouched: str | None = None
+) -> Shard | None:
+    """One shard; a whole one that is there is kept. None for no molecules.
 
     Args:
         path: of the shard.
-        rows: row number and canonical SMILES of its molecules.
+        rows: its molecules.
         settings: of the conformers.
         vouched: the digest that a finished manifest names; a file with another one is made again.
     """
-    causes = blake2b(repr((rows, settings.signature)).encode(), digest_size=16).hexdigest()
+    if not rows:
+        return None
+    causes = _causes(rows, settings)
     damaged = vouched is not None and path.is_file() and _sha256(path) != vouched
-    table = None if damaged else read_shard(path, causes)
+    found = None if damaged else read_shard(path, causes)
+    table = found
     if table is None:
         records, lost = [], []
-        for number, key in rows:
+        for row in rows:
             try:
-                mol = parse(key)
-                geometry = conformer(mol, settings)
-                records.append(Record(key, geometry, priors(mol, geometry)))
+                mol = parse(row.key)
+                geometry = row.geometry or conformer(mol, settings)
+                records.append(Record(row.key, geometry, priors(mol, geometry)))
             except MoleculeError as error:
-                lost.append(Rejection(number, key, error.stage, error.reason))
+                lost.append(Rejection(row.number, row.key, error.stage, error.reason))
         about = {"causes": causes, "rejected": json.dumps(lost)}
         table = table_of(records).replace_schema_metadata(about)
         write_table(path, table)
     rejected = [Rejection(*row) for row in json.loads(table.schema.metadata[b"rejected"])]
-    return _sha256(path), rejected, dict(Counter(table["status"].to_pylist()))
+    return Shard(_sha256(path), rejected, dict(Counter(table["status"].to_pylist())), found is None)
 
 
-def _skeletons(table: str, jobs: int) -> set[str]:
-    """Every molecule of a table without its stereo, and the largest part of each salt."""
-    keys = read_table(table, require_targets=False).keys
-    bare = {bare for _, bare, _ in _names(keys, jobs)}
-    return bare | {_largest(name) for name in bare}
+def _causes(rows: Sequence[Row], settings: ConformerSettings) -> str:
+    """A name for everything that a shard depends on."""
+    causes = blake2b(settings.signature.encode(), digest_size=16)
+    for row in rows:
+        causes.update(f"\n{row.number} {row.key}".encode())
+        if row.geometry:
+            causes.update(row.geometry.coordinates.tobytes())
+    return causes.hexdigest()
 
 
-def _largest(bare: str) -> str:
-    """The largest part of a salt: the drug without its counter-ion."""
-    return max(bare.split("."), key=len)
+def _named(rows: Iterable[tuple[list[int], list[str], bool]], tasks: Engine) -> Iterator[list[Named]]:
+    return (named for _, named in in_order(tasks, name_rows, rows, lambda some: some))
 
 
-def _names(texts: Sequence[str], jobs: int) -> list[tuple[str, str, str]]:
-    """Canonical SMILES, the same without stereo, and the reason where there is none."""
-    chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-    found = Parallel(n_jobs=1 if len(chunks) < 3 else jobs)(delayed(_names_of)(chunk) for chunk in chunks)
-    return [names for some in found for names in some]
+def _skeletons(tables: Sequence[str], tasks: Engine) -> set[str]:
+    """Every molecule of some tables without its stereo, and the largest part of each salt."""
+    found: set[str] = set()
+    for table in tables:
+        rows = (drawn(some, 0, None) for some in stream_rows([table], None))
+        bare = {row.bare for some in _named(rows, tasks) for row in some if row.bare}
+        if not bare:
+            raise TableError(f"no molecule of the excluded table {table} can be read; check the file")
+        found |= bare | {largest(name) for name in bare}
+    return found
 
 
-def _names_of(texts: Sequence[str]) -> list[tuple[str, str, str]]:
-    names = []
-    for text in texts:
-        try:
-            mol = parse(text)
-            names.append((canonical(mol), skeleton(mol), ""))
-        except MoleculeError as error:
-            names.append(("", "", error.reason))
-    return names
+def _watched(rows: Iterable[Texts]) -> Iterator[Texts]:
+    with progress() as bars:
+        bar = bars.add_task("reading molecules", total=None)
+        for some in rows:
+            yield some
+            bars.advance(bar, len(some.texts))
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """What the manifest of a finished corpus says of its shards; nothing where there is none that can be read."""
+def _summary(tally: Tally, seconds: float) -> str:
+    """What came out, in words."""
+
+    def listed(counts: Counter[str], words: Mapping[str, str]) -> str:
+        return ", ".join(f"{count:,} {words.get(name, name)}" for name, count in counts.most_common())
+
+    taken = timedelta(seconds=round(seconds))
+    lines = [f"{plural(tally.statuses.total(), 'molecule')}: {listed(tally.statuses, STATUS_WORDS)}"]
+    if tally.stages:
+        lines.append(f"{plural(tally.stages.total(), 'row')} left out: {listed(tally.stages, STAGE_WORDS)}")
+    lines.append(f"{plural(tally.made, 'molecule')} made now in {taken}")
+    return "\n".join(lines)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a corpus that was finished; nothing where there is none that can be read."""
     try:
-        shards = read_manifest(folder)["shards"]
-    except (ArtifactError, KeyError):
+        return read_manifest(folder)
+    except ArtifactError:
         return {}
-    return dict(shards)
+
+
+def _is_whole(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether every file of a finished corpus is as its manifest says."""
+    files = dict(manifest["shards"])
+    if "rejected" in manifest:
+        files[REJECTED] = manifest["rejected"]
+    return all((folder / name).is_file() and _sha256(folder / name) == digest for name, digest in files.items())
+
+
+def _located(source: str) -> Path:
+    """The file of an input."""
+    return fetch(source) if source in DATASETS else Path(source)
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _digest(path: Path) -> str:
     try:
-        return _sha256(path)[:16]
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise TableError(f"cannot read {path}: {error.strerror}; check the path") from error

@@ -1,0 +1,165 @@
+"""Tasks on the cores of this machine or of a Ray cluster: handed over in order, some at a time, results in order."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from socket import create_connection
+from threading import Thread
+from typing import Any, NamedTuple, TypeVar
+
+from joblib import effective_n_jobs
+from joblib.externals.loky import ProcessPoolExecutor
+
+from iem.errors import ConfigError, UnavailableError
+
+ENGINES = ("cores", "ray")
+AHEAD = 3
+"""Tasks that are handed over for each core, so that a long one at the head keeps nobody waiting."""
+RETRIES = 5
+"""Further attempts at a task whose worker or machine was lost, on a cluster."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Engine(NamedTuple):
+    """Where tasks are done."""
+
+    submit: Callable[..., "Future[Any]"]
+    """Takes a function and its arguments."""
+    depth: int
+    """Tasks that may be under way."""
+
+
+@contextmanager
+def open_engine(name: str, *, jobs: int, address: str | None) -> Iterator[Engine]:
+    """The place where tasks are done, for the length of a block.
+
+    Args:
+        name: one of ``ENGINES``.
+        jobs: processes on this machine; 1 stays in this process, -1 takes every core. A Ray cluster that runs already
+            uses all its cores.
+        address: of a Ray cluster; None starts Ray on this machine.
+
+    Raises:
+        ConfigError: an unknown engine, no jobs, an address without Ray; a process that was killed.
+        UnavailableError: Ray is not installed, cannot be reached, or lost what it needs.
+    """
+    if name not in ENGINES:
+        raise ConfigError("--engine", name, f"it must be {' or '.join(ENGINES)}")
+    if jobs == 0:
+        raise ConfigError("--jobs", jobs, "at least one process is needed; -1 is one per core")
+    if address is not None and name != "ray":
+        raise ConfigError("--address", address, "only --engine ray has one")
+    count = effective_n_jobs(jobs)
+    if name == "ray":
+        with _ray(count, address) as engine:
+            yield engine
+    elif count == 1:
+        yield Engine(_at_once, 0)
+    else:
+        with _cores(count) as engine:
+            yield engine
+
+
+def in_order(
+    engine: Engine, task: Callable[..., Result], items: Iterable[Item], arguments: Callable[[Item], tuple[Any, ...]]
+) -> Iterator[tuple[Item, Result]]:
+    """Do a task for every item, and pass item and result on in the order of the items.
+
+    Args:
+        engine: where it is done.
+        task: a function at the top of a module.
+        items: read as they are needed, so there may be any number.
+        arguments: of the task, for an item.
+    """
+    under_way: deque[tuple[Item, Future[Result]]] = deque()
+    for item in items:
+        under_way.append((item, engine.submit(task, *arguments(item))))
+        if len(under_way) > engine.depth:
+            first, result = under_way.popleft()
+            yield first, result.result()
+    for first, result in under_way:
+        yield first, result.result()
+
+
+def _at_once(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+    done: Future[Any] = Future()
+    done.set_result(task(*arguments))
+    return done
+
+
+@contextmanager
+def _cores(count: int) -> Iterator[Engine]:
+    with warnings.catch_warnings():
+        # A worker that has grown is replaced and its task done by another: nothing that a person must know.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+        listener, speaker = Pipe(duplex=False)
+        pool = ProcessPoolExecutor(
+            count, timeout=300, initializer=_live_with, initargs=(listener,), env={"OMP_NUM_THREADS": "1"}
+        )
+        try:
+            yield Engine(pool.submit, AHEAD * count)
+            pool.shutdown()
+        except BrokenProcessPool as error:
+            rule = "a process was killed, most likely because memory ran out; run the same command again with fewer"
+            raise ConfigError("--jobs", count, rule) from error
+        finally:  # after an error nobody waits for tasks that are under way
+            speaker.close()
+            listener.close()
+            pool.shutdown()
+
+
+def _live_with(listener: Connection) -> None:
+    """Let this process end at once when the one that started it closes its side of a pipe, or is killed."""
+
+    def listen() -> None:
+        with suppress(EOFError, OSError):
+            listener.recv()
+        os._exit(1)
+
+    Thread(target=listen, daemon=True).start()
+
+
+@contextmanager
+def _ray(count: int, address: str | None) -> Iterator[Engine]:
+    try:
+        import ray
+    except ImportError as error:
+        raise UnavailableError("--engine ray needs Ray; install it with: pip install 'iem[cluster]'") from error
+    started = not ray.is_initialized()  # a person's own connection is used, and left open
+    if started:
+        where = {"address": address} if address else {"num_cpus": count, "include_dashboard": False}
+        try:
+            if address and ":" in address:  # Ray itself would knock for many minutes
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                create_connection((host, int(port)), timeout=10).close()
+            ray.init(**where, log_to_driver=False, logging_level="ERROR")
+        except (OSError, RuntimeError, ValueError) as error:
+            where_to = f"at {address}" if address else "on this machine"
+            raise UnavailableError(f"no Ray cluster can be reached {where_to} ({error}); check --address") from error
+    remote = lru_cache(ray.remote(max_retries=RETRIES))
+
+    def submit(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+        return remote(task).remote(*arguments).future()
+
+    try:
+        yield Engine(submit, AHEAD * int(ray.cluster_resources().get("CPU", 1)))
+    except ray.exceptions.RayTaskError as error:
+        if "failed to import on the worker" in str(error.cause):
+            raise UnavailableError(
+                "a machine of the Ray cluster has no iem; install the same version on all"
+            ) from error
+        raise error.cause from None
+    except ray.exceptions.RayError as error:
+        raise UnavailableError(f"the Ray cluster failed ({error}); run the same command again to go on") from error
+    finally:
+        if started:
+            ray.shutdown()
