@@ -45,7 +45,7 @@ def test_contrastive_loss_ignores_scale_and_falls_with_agreement():
 
 
 def test_contrastive_loss_refuses_a_temperature_of_zero():
-    with pytest.raises(ConfigError, match="temperature is 0.0, but it must be positive"):
+    with pytest.raises(ConfigError, match=r"temperature is 0\.0, but it must be positive"):
         contrastive_loss(torch.ones(2, 3), torch.ones(2, 3), temperature=0.0)
 
 
