@@ -5,6 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("iem", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("iem")
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
