@@ -200,6 +200,15 @@ def test_molecules_without_a_picture_still_learn_their_labels(tmp_path):
     assert np.abs(errors).max() < 0.5
 
 
+def test_a_table_without_a_single_picture_is_learned_from_its_labels(tmp_path):
+    table = molecules()
+    table.features[:] = np.nan
+    heads = prior_heads(512, {"atom": 19, "bond": 4, "geometry": 60, "property": 8}).requires_grad_(False)
+    predictor, result = trained(table, replace(LESSON, ke=0.1, te=0.1), heads, tmp_path)
+    assert np.isfinite(outputs_of(predictor, table, np.arange(8))).all()
+    assert "te" not in result.curve[-1]
+
+
 def test_embedding_has_nan_rows_for_what_cannot_be_drawn(teacher_folder):
     teacher = load_teacher(teacher_folder)
     features = teacher.embed(["CCO", "C1CC", "OCC"], jobs=1)

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as dump_tensors
@@ -100,12 +99,3 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) 
     if faults:
         raise ArtifactError(f"{origin} does not fit the network that its card describes ({'; '.join(faults)})")
     module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()}, strict=True)
-
-
-def digest_of(module: nn.Module) -> str:
-    """Digest of a module's parameters and buffers in memory, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode() + str(tensor.dtype).encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -57,4 +57,7 @@ class Assembled(nn.Module):
 
 
 STUDENTS: Registry[Student] = Registry("student")
-"""Students by name; other packages join through entry points of the group ``iem.student``."""
+"""Students by name; other packages join through entry points of the group ``iem.student``.
+
+A factory takes the keyword argument ``dropout`` (a probability) and returns a student.
+"""

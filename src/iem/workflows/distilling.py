@@ -80,16 +80,21 @@ class _Same(Dataset[tuple[int, int]]):
 
 @final
 class FeatureJudge(nn.Module):
-    """A linear task head on teacher features, standardised over the training molecules."""
+    """A linear task head on teacher features, standardised over the training molecules that have a picture.
+
+    Args:
+        features: of these molecules, float32 (molecules, dim), at least one.
+        tasks: number of targets.
+    """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, features: np.ndarray, tasks: int) -> None:
         super().__init__()
-        seen = torch.from_numpy(features[~np.isnan(features).any(axis=1)])
+        seen = torch.from_numpy(features)
         self.register_buffer("mean", seen.mean(dim=0))
-        self.register_buffer("std", seen.std(dim=0).clamp(min=1e-6))
+        self.register_buffer("std", seen.std(dim=0, unbiased=False).clamp(min=1e-6))
         self.linear = nn.Linear(features.shape[1], tasks)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -241,8 +246,11 @@ def train_student(
         tick: called after each epoch with its number and validation score.
     """
     torch.manual_seed(lesson.seed)
+    pictured = ~np.isnan(molecules.features[train]).any(axis=1)
+    if not pictured.any():  # nothing to be taught by
+        heads = None
     taught = heads is not None and lesson.te and lesson.te_head == "own"
-    judge = FeatureJudge(molecules.features[train], molecules.labels.shape[1]) if taught else None
+    judge = FeatureJudge(molecules.features[train][pictured], molecules.labels.shape[1]) if taught else None
     student = predictor.student
     best, curve = Best(), Curve(tick)
     keeper = Checkpoints(

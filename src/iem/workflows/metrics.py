@@ -102,6 +102,8 @@ def difference(
         over = "over the test molecules; with one seed the luck of training is not counted, so use --seeds 3 or more"
     name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
     change = f"{name} {'rose' if mean > 0 else 'fell'} by {abs(mean):.3f} with the teacher"
+    if abs(mean) < 0.0005:
+        change = f"{name} is the same with the teacher"
     span = f"95 % confidence interval {low:+.3f} to {high:+.3f} {over}"
     improved = low > 0 if task == "classification" else high < 0
     if improved:
