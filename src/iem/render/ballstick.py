@@ -10,9 +10,8 @@ from typing import final
 import numba
 import numpy as np
 
-from iem.errors import ConfigError
+from iem.errors import ConfigError, MoleculeError
 from iem.records import Geometry
-from iem.render.base import RENDERERS
 from iem.render.elements import COLOURS
 
 VERSION = 2
@@ -74,23 +73,44 @@ class BallStick:
             geometry: atoms and bonds; ``bonds`` and ``coordinates`` may be of any numeric type.
             rotations: one per view, ``(views, 3, 3)``, about the mean of the atoms.
             out: where to draw, if the caller has a place for it.
+
+        Raises:
+            ConfigError: ``out`` has another shape or type than the pictures.
+            MoleculeError: stage ``render``: the geometry cannot be drawn, see ``check``.
         """
-        pictures = np.empty((len(rotations), self.size, self.size, 3), dtype=np.uint8) if out is None else out
+        shape = (len(rotations), self.size, self.size, 3)
+        pictures = np.empty(shape, dtype=np.uint8) if out is None else out
+        if pictures.shape != shape or pictures.dtype != np.uint8:
+            raise ConfigError("out", f"{pictures.dtype} {pictures.shape}", f"these pictures need uint8 {shape}")
+        check(geometry)
+        drawn = pictures if pictures.flags.c_contiguous else np.empty_like(pictures, order="C")
         draw_into(
-            pictures,
+            drawn,
             np.ascontiguousarray(geometry.numbers, dtype=np.uint8),
             np.ascontiguousarray(geometry.bonds, dtype=np.uint16).reshape(-1, 3),
             np.ascontiguousarray(geometry.coordinates, dtype=np.float32),
-            np.ascontiguousarray(rotations, dtype=np.float64),
+            np.ascontiguousarray(rotations, dtype=np.float64).reshape(-1, 3, 3),
         )
         if self.letterbox:
             bar = round(self.size * (1 - 1 / PAD) / 2)
-            pictures[:, :bar] = 255
-            pictures[:, self.size - bar :] = 255
+            drawn[:, :bar] = 255
+            drawn[:, self.size - bar :] = 255
+        if drawn is not pictures:
+            pictures[...] = drawn
         return pictures
 
 
-RENDERERS.add("ballstick")(BallStick)
+def check(geometry: Geometry) -> None:
+    """Stop what compiled code would stumble over.
+
+    Raises:
+        MoleculeError: stage ``render``: an atom has no finite place, or a bond ends at an atom that is not there.
+    """
+    count, name = len(geometry.numbers), f"a geometry of {len(geometry.numbers):,} atoms"
+    if geometry.coordinates.shape != (count, 3) or not np.isfinite(geometry.coordinates).all():
+        raise MoleculeError(name, "render", "it needs three finite coordinates for every atom")
+    if len(geometry.bonds) and np.max(geometry.bonds[:, :2]) >= count:
+        raise MoleculeError(name, "render", "a bond ends at an atom that is not there")
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
