@@ -231,11 +231,13 @@ def main() -> None:
         "ssim_mean": round(float(scores.mean()), 4),
         "ssim_min": round(float(scores.min()), 4),
     }
-    print("\ncosine similarity of features: mean, least, between different molecules; encoder")
+    print("\ncosine similarity of features: molecules, mean, least, between different molecules; encoder")
     for name, size, encoder in judges:
         here, there = (features(encoder, some) for some in pictures[size])
+        seen = (here.norm(dim=1) > 0) & (there.norm(dim=1) > 0)  # an untrained encoder overlooks a single ion
+        here, there = here[seen], there[seen]
         same, other = torch.cosine_similarity(here, there), torch.cosine_similarity(here, here.roll(1, 0))
-        print(f"{same.mean():.4f} {same.min():.4f} {other.mean():.4f}  {name} at {size}²")
+        print(f"{len(here):5d} {same.mean():.4f} {same.min():.4f} {other.mean():.4f}  {name} at {size}²")
         result[f"cosine {name}"] = round(float(same.mean()), 4)
     print(json.dumps(result))
 
