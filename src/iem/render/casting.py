@@ -263,26 +263,26 @@ def _clear(band: Band, rows: int) -> None:
 
 @compiled
 def _find_runs(band: Band, rows: int) -> None:
-    """Fill ``band.runs`` and ``band.latest``, and make white what ``_average`` will look at."""
+    """Fill ``band.runs`` and ``band.latest``, and make white what ``_average`` will look at and nothing has hit."""
     found = 0
     for row in range(rows):
-        line, stop, start = band.owner[row], band.spans[row, 1], band.spans[row, 0]
+        left, right = _columns(band.spans, row // OVERSAMPLING)
+        line, start, stop = band.owner[row], left * OVERSAMPLING, right * OVERSAMPLING
         while start < stop:
             hit, end = line[start], start + 1
             while end < stop and line[end] == hit:
                 end += 1
-            if hit != NOTHING:
+            if hit == NOTHING:
+                for channel in range(3):
+                    blank = band.colours[row, channel, start:end]
+                    for k in range(len(blank)):
+                        blank[k] = 1.0
+            else:
                 run = band.runs[found]
                 run[0], run[1], run[2], run[3] = row, start, end, band.latest[hit]
                 band.latest[hit] = found
                 found += 1
             start = end
-    for row in range(rows):
-        left, right = _columns(band.spans, row // OVERSAMPLING)
-        for channel in range(3):
-            line = band.colours[row, channel, left * OVERSAMPLING : right * OVERSAMPLING]
-            for k in range(len(line)):
-                line[k] = 1.0
 
 
 @compiled

@@ -1,6 +1,7 @@
 """The referee: PyMOL's ray tracer with the settings of the paper's appendix. Slow, and an extra of its own."""
 
 import io
+import sys
 from functools import cache
 from threading import Lock
 from typing import Any, final
@@ -95,12 +96,16 @@ def squared(frame: np.ndarray, size: int) -> np.ndarray:
 @cache
 def session() -> Any:
     """This process's PyMOL."""
+    script = vars(sys.modules["__main__"])
+    taken = script.get("pymol")
     try:
         import pymol2
     except ImportError as error:
         raise UnavailableError("PyMOL is not installed; pip install 'iem[pymol]' brings it") from error
     session = pymol2.PyMOL()
     session.start()
+    if taken is not None:
+        script["pymol"] = taken  # PyMOL writes itself over whatever the running script calls so
     session.cmd.bg_color("white")
     for name, value in SETTINGS.items():
         session.cmd.set(name, value)
