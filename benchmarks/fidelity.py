@@ -1,6 +1,7 @@
 """How near our pictures are to PyMOL's: structural similarity, and what an image encoder makes of the difference.
 
     IEM_DATA=folder python benchmarks/fidelity.py [--teacher FOLDER] [--smiles FILE] [--pictures FOLDER]
+    python benchmarks/fidelity.py --gallery PNG
 
 Needs PyMOL (``pip install 'iem[pymol]'``) and, without ``--smiles``, the benchmark tables and corpora in ``$IEM_DATA``.
 Both renderers get the same coordinates and the paper's four rotations; ours is cut to PyMOL's 4:3 frame. SSIM is that
@@ -22,7 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
 from rdkit import Chem
 from rdkit.Chem import Mol
 from scipy.ndimage import gaussian_filter1d
@@ -42,6 +44,20 @@ READ = 100_000
 """Lines of each file that are looked at."""
 EXTRA = ("[H][H]", "[Ti]", "[Ga+3]", "Cl[Ti](Cl)(Cl)Cl", "[O-2].[Zn+2]", "[Mg+2]", "[Ca+2]", "C")
 """Kinds of which the files have few."""
+
+GALLERY = {
+    "aspirin": "CC(=O)Oc1ccccc1C(=O)O",
+    "penicillin G": "CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)O",
+    "ethynyl-vinylpyridine": "C#Cc1ccc(C=C)nc1",
+    "sodium tosylchloramide": "Cc1ccc(cc1)S(=O)(=O)[N-]Cl.[Na+]",
+    "halothane": "FC(F)(F)C(Cl)Br",
+    "tamoxifen": "CC/C(=C(\\c1ccccc1)c1ccc(OCCN(C)C)cc1)c1ccccc1",
+    "erythromycin": (
+        "CC[C@@H]1[C@@]([C@@H]([C@H](C(=O)[C@@H](C[C@@]([C@@H]([C@H]([C@@H]([C@H](C(=O)O1)C)O[C@H]2C[C@@]([C@H]"
+        "([C@@H](O2)C)O)(C)OC)C)O[C@H]3[C@@H]([C@H](C[C@H](O3)C)N(C)C)O)(C)O)C)C)O)(C)O"
+    ),
+    "zinc ion": "[Zn+2]",
+}
 
 
 class Wish(NamedTuple):
@@ -191,13 +207,34 @@ def save_pairs(folder: Path, rows: Sequence[int], ours: np.ndarray, theirs: np.n
         Image.fromarray(np.concatenate(strips)).save(folder / f"{place:02d}.png")
 
 
+def save_gallery(path: Path, size: int = 176) -> None:
+    """Some molecules as PyMOL draws them, ours below."""
+    made = zip(GALLERY, conformers(GALLERY.values(), jobs=1), strict=True)
+    pairs = {name: draw([geometry], {size})[size] for name, geometry in made if isinstance(geometry, Geometry)}
+    columns = len(pairs) // 2
+    sheet = Image.new("RGB", (columns * size, 2 * (2 * size + 24)), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 12)
+    for place, (name, pair) in enumerate(pairs.items()):
+        left, top = place % columns * size, place // columns * (2 * size + 24)
+        for row, (who, picture) in enumerate(zip(("ours", "PyMOL"), pair, strict=True)):
+            below = top + (1 - row) * size
+            sheet.paste(Image.fromarray(picture[0, 0]), (left, below))
+            pen.text((left + 4, below + 4), who, "gray", font=font)
+        pen.text((left + size // 2, top + 2 * size + 4), name, "black", font=font, anchor="ma")
+    sheet.save(path, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--smiles", type=Path, help="molecules to compare, one SMILES a line")
     parser.add_argument("--teacher", type=Path, help="folder of a teacher whose features are compared")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the worst pairs, PyMOL's above ours")
+    parser.add_argument("--gallery", type=Path, help="draw only some molecules side by side, to this PNG")
     options = parser.parse_args()
+    if options.gallery:
+        save_gallery(options.gallery)
+        return
     if options.smiles:
         kinds = {canonical(parse(line.split()[0])): set[str]() for line in options.smiles.read_text().splitlines()}
     else:
