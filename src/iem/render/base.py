@@ -1,6 +1,6 @@
 """What a renderer is: a geometry and some directions in, pictures out."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,3 +27,19 @@ class Renderer(Protocol):
 
 RENDERERS: Registry[Renderer] = Registry("renderer")
 """Renderers by name; other packages join through entry points of the group ``iem.renderer``."""
+
+
+@RENDERERS.add("ballstick")
+def ballstick(**settings: Any) -> Renderer:
+    """Ours; see ``BallStick``."""
+    from iem.render.ballstick import BallStick
+
+    return BallStick(**settings)
+
+
+@RENDERERS.add("pymol")
+def pymol(**settings: Any) -> Renderer:
+    """The referee; see ``PyMOL``."""
+    from iem.render.pymol import PyMOL
+
+    return PyMOL(**settings)

@@ -4,20 +4,38 @@ from pathlib import Path
 
 from iem.errors import ConfigError
 
+SUFFIXES = (".png", ".apng", ".gif")
 
-def draw(*molecules: str, out: Path = Path("molecules.png"), size: int = 224, views: str = "paper") -> None:
+
+def draw(
+    *molecules: str,
+    out: Path = Path("molecules.png"),
+    size: int = 224,
+    views: str = "paper",
+    renderer: str = "ballstick",
+    turn: bool = False,
+) -> None:
     """Draw molecules as the teacher sees them: the 2D depiction and the views of the 3D conformer, a row for each.
 
     Args:
-        molecules: SMILES.
-        out: PNG to write.
+        molecules: SMILES, SDF files (3D coordinates in them are used as they are) and SMILES lists (.smi).
+        out: Picture to write: .png, or .gif or .apng, which turn.
         size: Side of every picture in pixels.
-        views: "paper" (as embedded, and turned by 180° about x, y and z), "tetrahedral", "fibonacci:N", "random:N".
+        views: "paper" (as embedded, and turned by 180° about x, y and z), "tetrahedral", "fibonacci:N", "random:N", or
+            "flat" (one view of the flat layout, as in the paper's Table 4).
+        renderer: "ballstick", or "pymol" where PyMOL is installed (pip install 'iem[pymol]').
+        turn: Turn the molecules once about the vertical axis, side by side, instead of drawing their views.
     """
+    out = Path(out)
     if not molecules:
         raise ConfigError("SMILES", "", "name at least one molecule")
     if not 16 <= size <= 2048:
         raise ConfigError("--size", size, "it must be between 16 and 2048 pixels")
-    from iem.workflows.drawing import draw_grid
+    if out.suffix.lower() not in SUFFIXES:
+        raise ConfigError("--out", str(out), f"it must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    from iem.workflows.drawing import draw_grid, draw_turning
 
-    draw_grid(molecules, out=Path(out), size=size, views=views)
+    if turn or out.suffix.lower() != ".png":
+        draw_turning(molecules, out=out, size=size, flat=views == "flat", renderer=renderer)
+    else:
+        draw_grid(molecules, out=out, size=size, views=views, renderer=renderer)

@@ -1,18 +1,24 @@
-"""A labelled sheet of pictures: one row per molecule."""
+"""Labelled sheets of pictures: one row per molecule, or all of them side by side and turning."""
 
 import io
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
+from rdkit.Chem import Mol
 
-from iem.chem.conformers import conformer
+from iem.chem.conformers import conformer, flat_geometry, given_geometry
 from iem.chem.molecules import parse
+from iem.data.reading import open_source
 from iem.errors import MoleculeError, TableError
 from iem.files import write_bytes
-from iem.render.ballstick import BallStick
+from iem.records import Geometry
+from iem.render.base import RENDERERS
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
 from iem.workflows.console import say
@@ -20,34 +26,127 @@ from iem.workflows.console import say
 STATUS = {
     "etkdg": "3D conformer (ETKDGv3, MMFF94)",
     "etkdg-random-coords": "3D conformer (ETKDGv3 from random coordinates, MMFF94)",
+    "given": "3D coordinates as given",
     "flat": "no 3D conformer found, drawn flat",
 }
 INK, QUIET = (33, 37, 41), (108, 117, 125)
+LARGEST = 100_000_000
+"""Pixels of a sheet, or of all frames of a turn; molecules beyond are left out."""
+FRAMES = 60
+"""Pictures of one turn."""
+PAUSE = 60
+"""Milliseconds between them."""
+_FILE = re.compile(r"\.(sdf?|smi|smiles|ism|csv|tsv|txt|parquet)(\.gz)?$", re.IGNORECASE)
 
 
-def draw_grid(molecules: Sequence[str], *, out: Path, size: int, views: str) -> None:
+class Subject(NamedTuple):
+    """A molecule to be drawn."""
+
+    title: str
+    mol: Mol
+    geometry: Geometry
+    note: str
+    """How it came by its coordinates."""
+
+
+def draw_grid(molecules: Sequence[str], *, out: Path, size: int, views: str, renderer: str) -> None:
     """Draw what can be drawn, and say what cannot.
 
+    Args:
+        molecules: SMILES and files.
+        out: PNG to write.
+        size: side of every picture in pixels.
+        views: see ``rotations``, or ``flat``.
+        renderer: its name.
+
     Raises:
-        TableError: none of the molecules can be drawn.
+        TableError: none of the molecules can be drawn, or a file cannot be read.
     """
-    view_set, depiction, renderer = rotations(views), Depiction(size), BallStick(size)
-    rows = []
-    for text in molecules:
-        try:
-            mol = parse(text)
-            geometry = conformer(mol)
-        except MoleculeError as error:
-            say(f"left out: {error}")
-            continue
-        pictures = [depiction(mol), *renderer(geometry, view_set)]
-        rows.append(labelled(np.concatenate(pictures, axis=1), text, STATUS.get(geometry.status, geometry.status)))
-    if not rows:
-        raise TableError("none of the molecules can be drawn")
+    view_set = np.eye(3)[None] if views == "flat" else rotations(views)
+    artist, depiction = RENDERERS.build(renderer, size=size), Depiction(size)
+    cell = size * size * 1.3 * (1 + len(view_set))  # with its label, about
+
+    def row(subject: Subject) -> np.ndarray:
+        pictures = [depiction(subject.mol), *artist(subject.geometry, view_set)]
+        return labelled(np.concatenate(pictures, axis=1), subject.title, subject.note)
+
+    rows = _draw(molecules, row, views == "flat", most=int(LARGEST / cell))
     buffer = io.BytesIO()
     Image.fromarray(np.concatenate(rows)).save(buffer, "PNG", optimize=True)
     write_bytes(out, buffer.getvalue())
-    say(f"{len(rows)} of {len(molecules)} molecules drawn to {out}")
+    say(f"{len(rows)} {'molecule' if len(rows) == 1 else 'molecules'} drawn to {out}")
+
+
+def draw_turning(molecules: Sequence[str], *, out: Path, size: int, flat: bool, renderer: str) -> None:
+    """Draw molecules side by side that turn once about the vertical axis; arguments as in ``draw_grid``."""
+    artist = RENDERERS.build(renderer, size=size)
+    turns = np.stack([_about_vertical(2 * math.pi * frame / FRAMES) for frame in range(FRAMES)])
+
+    def film(subject: Subject) -> np.ndarray:
+        return np.stack([labelled(frame, subject.title, subject.note) for frame in artist(subject.geometry, turns)])
+
+    films = _draw(molecules, film, flat, most=int(LARGEST / (size * size * 1.3 * FRAMES)))
+    columns = math.ceil(math.sqrt(len(films)))
+    films += [np.full_like(films[0], 255)] * (-len(films) % columns)
+    strips = [np.concatenate(films[start : start + columns], axis=2) for start in range(0, len(films), columns)]
+    frames = [Image.fromarray(frame) for frame in np.concatenate(strips, axis=1)]
+    form = "GIF" if out.suffix.lower() == ".gif" else "PNG"
+    buffer = io.BytesIO()
+    frames[0].save(buffer, form, save_all=True, append_images=frames[1:], duration=PAUSE, loop=0)
+    write_bytes(out, buffer.getvalue())
+    say(f"{out} turns once in {FRAMES * PAUSE / 1000:.1f} s")
+
+
+def _draw(
+    molecules: Sequence[str], picture: Callable[[Subject], np.ndarray], flat: bool, most: int
+) -> list[np.ndarray]:
+    """One picture for each molecule, up to a number of them."""
+    drawn: list[np.ndarray] = []
+    for subject in _subjects(molecules, flat):
+        if len(drawn) == max(1, most):
+            say(f"left out: what comes after {len(drawn)} molecules, which fill the sheet; a smaller --size fits more")
+            break
+        drawn.append(picture(subject))
+    if not drawn:
+        raise TableError("none of the molecules can be drawn")
+    return drawn
+
+
+def _subjects(molecules: Sequence[str], flat: bool) -> Iterator[Subject]:
+    """What can be drawn; the rest is named on the console."""
+    for title, found in _read(molecules):
+        try:
+            mol = found if isinstance(found, Mol) else parse(found)
+            if flat:
+                yield Subject(title, mol, flat_geometry(mol), "flat layout")
+                continue
+            geometry = given_geometry(mol) if isinstance(found, Mol) else conformer(mol)
+            yield Subject(title, mol, geometry, STATUS[geometry.status])
+        except MoleculeError as error:
+            say(f"left out: {error}")
+
+
+def _read(molecules: Sequence[str]) -> Iterator[tuple[str, str | Mol]]:
+    """Titles, and SMILES or molecules in space, from words that are SMILES or names of files."""
+    for word in molecules:
+        if not _FILE.search(word):
+            yield word, word
+            continue
+        with open_source(word, rows=100) as source:
+            if source.smiles is None:
+                raise TableError(f"{word} is not an SDF or a SMILES list (.smi); iem render draws these and SMILES")
+            for piece in source.pieces:
+                for position, row in enumerate(piece.frame.to_dict("records")):
+                    title = str(row.get("title") or row.get("name") or row["smiles"])
+                    if position in piece.problems:
+                        say(f"left out: record {title!r} of {word}: {piece.problems[position]}")
+                    else:
+                        yield title, piece.mols.get(position, row["smiles"])
+
+
+def _about_vertical(angle: float) -> np.ndarray:
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return np.array([[cosine, 0.0, sine], [0.0, 1.0, 0.0], [-sine, 0.0, cosine]])
 
 
 def labelled(strip: np.ndarray, title: str, note: str) -> np.ndarray:
