@@ -28,7 +28,7 @@ from iem.data import intake
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
 from iem.data.intake import Named, Names, Row, batches
 from iem.data.survey import survey
-from iem.errors import ArtifactError, ConfigError, OutputError, TableError
+from iem.errors import ArtifactError, ConfigError, OutputError
 from iem.workflows import preparing
 from iem.workflows.prepare import prepare
 from iem.workflows.preparing import make_shard
@@ -519,14 +519,39 @@ def test_statistics_count_what_is_known_only(whole):
     assert statistics["property"][0][3] == pytest.approx(np.mean(balaban), rel=1e-5)
 
 
-def test_nothing_left_is_an_error_that_says_why(tmp_path):
-    (tmp_path / "bad.smi").write_text("C1CC\nC2CC\n")
-    with pytest.raises(TableError, match="unclosed ring"):
-        prepare(str(tmp_path / "bad.smi"), out=tmp_path / "corpus", jobs=1)
-    with pytest.raises(TableError, match=r"absent\.smi"):
-        prepare(str(tmp_path / "absent.smi"), out=tmp_path / "corpus", jobs=1)
-    with pytest.raises(ConfigError, match="--limit"):
-        prepare(str(tmp_path / "bad.smi"), out=tmp_path / "corpus", limit=0, jobs=1)
+@pytest.mark.parametrize(
+    ("name", "content", "words", "message"),
+    [
+        ("bad.smi", b"C1CC\nC2CC\n", [], "no molecule is left of 2 rows: unclosed ring"),
+        ("empty.smi", b"", [], "empty.smi is empty"),
+        ("empty.sdf", b"", [], "empty.sdf is empty"),
+        ("bad.sdf", b"rubbish\n", [], "no molecule is left of 1 row: the record is not a readable mol block"),
+        ("cut.sdf.gz", gzip.compress(b"C" * 9999)[:-9], [], "cut.sdf.gz is damaged"),
+        ("some.csv", b"a,b\n1,2\n", [], "name the right one with --smiles"),
+        ("some.csv", b"smiles,b\nCCO,2\n", ["--smiles", "c"], "no SMILES column 'c'"),
+        ("some.smi", b"CCO\n", ["absent.smi"], "there is no file 'absent.smi'"),
+        ("some.smi", b"CCO\n", ["."], "cannot read .: Is a directory"),
+        ("some.smi", b"CCO\n", ["--exclude", "absent.csv"], "there is no file 'absent.csv'"),
+        ("some.smi", b"CCO\n", ["--limit", "0"], "--limit is 0"),
+        ("some.smi", b"CCO\n", ["--shard-size", "-1"], "--shard-size is -1"),
+        ("some.smi", b"CCO\n", ["--timeout", "0.5"], "timeout is 0.5"),
+        ("some.smi", b"CCO\n", ["--seed", "-1"], "seed is -1"),
+        ("some.smi", b"CCO\n", ["--jobs", "0"], "--jobs is 0"),
+        ("some.smi", b"CCO\n", ["--engine", "spark"], "--engine is 'spark'"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence_and_leaves_nothing_behind(tmp_path, capsys, name, content, words, message):
+    (tmp_path / name).write_bytes(content)
+    jobs = [] if "--jobs" in words else ["--jobs", "1"]
+    assert main(["prepare", str(tmp_path / name), "--out", str(tmp_path / "corpus"), *jobs, *words]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("iem: ")
+    assert said.count("\n") == 1
+    assert message in said
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_no_input_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="INPUT"):
         prepare(out=tmp_path / "corpus", jobs=1)
 

@@ -90,7 +90,16 @@ def test_imports_go_downwards_only():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/index.md", "docs/quickstart.md", "docs/datasets.md", "docs/teacher.md", "Makefile"]
+    "page",
+    [
+        "README.md",
+        "docs/index.md",
+        "docs/quickstart.md",
+        "docs/corpus.md",
+        "docs/datasets.md",
+        "docs/teacher.md",
+        "Makefile",
+    ],
 )
 def test_documented_commands_exist_with_their_options(page):
     from iem.cli import app

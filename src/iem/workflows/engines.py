@@ -36,6 +36,8 @@ class Engine(NamedTuple):
     """Takes a function and its arguments."""
     depth: int
     """Tasks that may be under way."""
+    result: Callable[["Future[Any]"], Any] = Future.result
+    """Waits for what a task returns, or raises its error."""
 
 
 @contextmanager
@@ -84,10 +86,10 @@ def in_order(
     for item in items:
         under_way.append((item, engine.submit(task, *arguments(item))))
         if len(under_way) > engine.depth:
-            first, result = under_way.popleft()
-            yield first, result.result()
-    for first, result in under_way:
-        yield first, result.result()
+            first, future = under_way.popleft()
+            yield first, engine.result(future)
+    for first, future in under_way:
+        yield first, engine.result(future)
 
 
 def _at_once(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
@@ -132,6 +134,7 @@ def _live_with(listener: Connection) -> None:
 def _ray(count: int, address: str | None) -> Iterator[Engine]:
     try:
         import ray
+        from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise UnavailableError("--engine ray needs Ray; install it with: pip install 'iem[cluster]'") from error
     started = not ray.is_initialized()  # a person's own connection is used, and left open
@@ -150,16 +153,19 @@ def _ray(count: int, address: str | None) -> Iterator[Engine]:
     def submit(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
         return remote(task).remote(*arguments).future()
 
+    def result(future: "Future[Any]") -> Any:
+        try:
+            return future.result()
+        except RayTaskError as error:
+            if "failed to import on the worker" in str(error.cause):
+                remedy = "install the same version on all machines"
+                raise UnavailableError(f"a machine of the Ray cluster has no iem; {remedy}") from error
+            raise error.cause from None
+        except RayError as error:
+            raise UnavailableError(f"the Ray cluster failed ({error}); run the same command again to go on") from error
+
     try:
-        yield Engine(submit, AHEAD * int(ray.cluster_resources().get("CPU", 1)))
-    except ray.exceptions.RayTaskError as error:
-        if "failed to import on the worker" in str(error.cause):
-            raise UnavailableError(
-                "a machine of the Ray cluster has no iem; install the same version on all"
-            ) from error
-        raise error.cause from None
-    except ray.exceptions.RayError as error:
-        raise UnavailableError(f"the Ray cluster failed ({error}); run the same command again to go on") from error
+        yield Engine(submit, AHEAD * int(ray.cluster_resources().get("CPU", 1)), result)
     finally:
         if started:
             ray.shutdown()

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
@@ -27,13 +28,13 @@ from iem.data.corpus import (
 )
 from iem.data.intake import Batch, Named, Row, Texts, batches, draw, drawn, largest, name_rows, stream_rows
 from iem.data.moleculenet import DATASETS, fetch
-from iem.errors import ArtifactError, MoleculeError, OutputError, TableError
+from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, TableError
 from iem.files import PARTIAL, write_json
 from iem.records import STATUSES, Rejection
 from iem.report.text import plural
 from iem.workflows.console import progress, say
 from iem.workflows.engines import Engine, in_order, open_engine
-from iem.workflows.folders import open_run
+from iem.workflows.folders import RUN, open_run
 
 STATUS_WORDS = {
     "etkdg": "embedded at the first attempt",
@@ -101,8 +102,7 @@ def prepare_corpus(
 ) -> None:
     """See ``iem.workflows.prepare``; the seed of the conformers is that of the sample."""
     asked = _asked(inputs, exclude, limit, smiles, settings, shard_size)
-    with open_engine(engine, jobs=jobs, address=address) as tasks:
-        open_run(out, asked, kind="corpus")
+    with open_engine(engine, jobs=jobs, address=address) as tasks, _claimed(out, asked):
         before = _manifest(out)
         if before.get("settings") == asked and _is_whole(out, before):
             molecules = plural(before["counts"]["molecules"], "molecule")
@@ -115,19 +115,31 @@ def prepare_corpus(
         read, highest = draw(_watched(stream_rows(inputs, smiles)), limit, settings.seed)
         rows = (drawn(some, settings.seed, highest) for some in stream_rows(inputs, smiles))
         shards = batches(_named(rows, tasks), shard_size, forbidden)
-        total = min(read, limit or read)
-        try:
-            tally = _make_shards(out, shards, total, settings, before.get("shards", {}), tasks)
-        except OutputError as error:
-            raise OutputError(f"{error}; finished shards are kept: the same command goes on from there") from error
-    if not tally.digests or not tally.statuses:
-        raise TableError(f"no molecule is left of {plural(read, 'row')}: {tally.reason}")
-    statuses = {status: tally.statuses[status] for status in STATUSES if tally.statuses[status]}
-    counts = {"molecules": tally.statuses.total(), "rejected": tally.stages.total(), "statuses": statuses}
-    manifest = {"kind": "corpus", "schema": SCHEMA, "settings": asked, "finished": True, "counts": counts}
-    write_json(out / MANIFEST, manifest | {"shards": tally.digests, "rejected": _sha256(out / REJECTED)})
+        tally = _make_shards(out, shards, min(read, limit or read), settings, before.get("shards", {}), tasks)
+        if not tally.statuses:
+            raise TableError(f"no molecule is left of {plural(read, 'row')}: {tally.reason}")
+        _write_manifest(out, asked, tally)
     say(_summary(tally, perf_counter() - started))
     say(f"the corpus is in {out}; iem corpus {out} shows what is in it")
+
+
+@contextmanager
+def _claimed(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
+    """A folder for this run; one in which nothing was made before an error is given free again."""
+    existed = out.exists()
+    open_run(out, asked, kind="corpus")
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(f"{error}; finished shards are kept: the same command goes on from there") from error
+    except IEMError:
+        if not any(out.glob("part-*")):
+            for name in (RUN, REJECTED):
+                (out / name).unlink(missing_ok=True)
+            if not existed:
+                with suppress(OSError):  # something else stands there by now
+                    out.rmdir()
+        raise
 
 
 def _asked(
@@ -201,6 +213,13 @@ def _make_shards(
             rate = f"{tally.made / (perf_counter() - started):,.0f} molecules/s" if tally.made else ""
             bars.update(bar, advance=len(batch.rows) + len(batch.rejected), rate=rate)
     return tally
+
+
+def _write_manifest(out: Path, asked: Mapping[str, Any], tally: Tally) -> None:
+    statuses = {status: tally.statuses[status] for status in STATUSES if tally.statuses[status]}
+    counts = {"molecules": tally.statuses.total(), "rejected": tally.stages.total(), "statuses": statuses}
+    manifest = {"kind": "corpus", "schema": SCHEMA, "settings": asked, "finished": True, "counts": counts}
+    write_json(out / MANIFEST, manifest | {"shards": tally.digests, "rejected": _sha256(out / REJECTED)})
 
 
 def make_shard(
@@ -302,7 +321,12 @@ def _is_whole(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 def _located(source: str) -> Path:
     """The file of an input."""
-    return fetch(source) if source in DATASETS else Path(source)
+    if source in DATASETS:
+        return fetch(source)
+    if not Path(source).exists():
+        names = ", ".join(DATASETS)
+        raise TableError(f"there is no file {source!r} and no benchmark table of that name ({names}); check the path")
+    return Path(source)
 
 
 def _sha256(path: Path) -> str:
