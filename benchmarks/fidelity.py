@@ -238,6 +238,8 @@ def main() -> None:
     if options.smiles:
         kinds = {canonical(parse(line.split()[0])): set[str]() for line in options.smiles.read_text().splitlines()}
     else:
+        if "IEM_DATA" not in os.environ:
+            sys.exit("set IEM_DATA to the folder with the benchmark tables, or name molecules with --smiles")
         kinds = choose(Path(os.environ["IEM_DATA"]))
         if lacking := missing(kinds):
             sys.exit(f"too few molecules with {', '.join(wish.name for wish in lacking)}")

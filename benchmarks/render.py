@@ -31,6 +31,7 @@ from iem.errors import UnavailableError
 from iem.records import Geometry
 from iem.render import casting, pymol, scene
 from iem.render.ballstick import BallStick
+from iem.render.elements import COLOURS
 from iem.render.views import PAPER
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -151,10 +152,10 @@ def steps(geometry: Geometry, size: int) -> np.ndarray:
         ticks.append(perf_counter())
         latest, shadowless = band.latest.copy(), light._replace(first=np.zeros_like(light.first))
         ticks.append(perf_counter())
-        casting._shade(band, 0, molecule, shadowless, geometry.numbers)
+        casting._shade(band, 0, molecule, shadowless, COLOURS[geometry.numbers])
         ticks.append(perf_counter())
         band.latest[:] = latest
-        casting._shade(band, 0, molecule, light, geometry.numbers)
+        casting._shade(band, 0, molecule, light, COLOURS[geometry.numbers])
         ticks.append(perf_counter())
         casting._average(picture, band)
         ticks.append(perf_counter())

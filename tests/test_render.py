@@ -20,7 +20,7 @@ from iem.chem.conformers import conformer, given_geometry
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, MoleculeError, UnavailableError, UnknownNameError
 from iem.records import Geometry
-from iem.render import pymol
+from iem.render import casting, pymol, scene
 from iem.render.ballstick import BallStick
 from iem.render.base import RENDERERS, Renderer
 from iem.render.depiction import Depiction
@@ -210,6 +210,14 @@ def test_number_types_and_memory_order_of_the_input_do_not_matter(aspirin):
     )
     views = np.asfortranarray(PAPER.astype(np.float32))
     assert np.array_equal(BallStick(32)(aspirin, PAPER), BallStick(32)(other, views))
+
+
+def test_read_only_input_draws_and_nothing_is_compiled_twice(aspirin):
+    views, frozen = PAPER.copy(), [part.copy() for part in aspirin[:3]]
+    for part in (views, *frozen):
+        part.setflags(write=False)
+    assert np.array_equal(BallStick(32)(Geometry(*frozen, "given"), views), BallStick(32)(aspirin, PAPER))
+    assert len(casting.draw.signatures) == len(scene.build.signatures) == 1
 
 
 def test_drawing_changes_no_input(aspirin):

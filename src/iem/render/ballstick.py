@@ -11,6 +11,7 @@ import numpy as np
 from iem.errors import ConfigError, MoleculeError
 from iem.records import Geometry
 from iem.render import casting, scene
+from iem.render.elements import COLOURS
 
 VERSION = 2
 """Counts changes that may change a pixel."""
@@ -54,13 +55,11 @@ class BallStick:
         check(geometry)
         drawn = pictures if pictures.flags.c_contiguous else np.empty_like(pictures, order="C")
         drawn.fill(255)
-        molecule = scene.build(
-            np.ascontiguousarray(geometry.coordinates, dtype=np.float32),
-            np.ascontiguousarray(geometry.bonds, dtype=np.uint16).reshape(-1, 3),
-        )
-        numbers = np.ascontiguousarray(geometry.numbers, dtype=np.uint8)
-        views = np.ascontiguousarray(rotations, dtype=np.float64).reshape(-1, 3, 3)
-        casting.draw(drawn, molecule, numbers, views)
+        # Copies, because for read-only arrays numba would compile everything a second time.
+        coordinates = np.array(geometry.coordinates, dtype=np.float32, order="C")
+        bonds = np.array(geometry.bonds, dtype=np.uint16, order="C").reshape(-1, 3)
+        views = np.array(rotations, dtype=np.float64, order="C").reshape(-1, 3, 3)
+        casting.draw(drawn, scene.build(coordinates, bonds), COLOURS[geometry.numbers], views)
         if self.letterbox:
             bar = round(self.size * (1 - 1 / casting.PAD) / 2)
             drawn[:, :bar] = 255

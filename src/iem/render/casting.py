@@ -3,6 +3,9 @@
 A picture is made in three steps. Every ball and stick is cast at the samples that it may cover, and a depth buffer
 keeps the nearest. Then samples in a row that hit the same thing are shaded together, so that a processor can do several
 at once. Last, samples are averaged to pixels.
+
+Numba keeps compiled code until the file of the outermost function changes. So nothing compiled here calls or quotes
+another module, and this one is long.
 """
 
 import math
@@ -11,7 +14,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from iem.render.elements import COLOURS
 from iem.render.scene import Scene
 
 OVERSAMPLING = 2
@@ -80,13 +82,13 @@ class Light(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def draw(pictures: np.ndarray, molecule: Scene, numbers: np.ndarray, rotations: np.ndarray) -> None:
+def draw(pictures: np.ndarray, molecule: Scene, colours: np.ndarray, rotations: np.ndarray) -> None:
     """Draw views of one molecule into a buffer; releases the GIL.
 
     Args:
         pictures: uint8 ``(views, size, size, 3)``, white.
         molecule: what to draw.
-        numbers: atomic numbers, uint8 ``(atoms,)``.
+        colours: red, green and blue of each atom, 0 to 1; float64 ``(atoms, 3)``.
         rotations: float64 ``(views, 3, 3)``.
     """
     size = pictures.shape[1]
@@ -117,7 +119,7 @@ def draw(pictures: np.ndarray, molecule: Scene, numbers: np.ndarray, rotations: 
             _hit_balls(band, above, rows, boxes, scene)
             _hit_sticks(band, above, rows, boxes, scene)
             _find_runs(band, rows)
-            _shade(band, above, scene, light, numbers)
+            _shade(band, above, scene, light, colours)
             _average(pictures[view, top : top + height], band)
 
 
@@ -310,7 +312,7 @@ def _average(picture: np.ndarray, band: Band) -> None:
 
 
 @compiled
-def _shade(band: Band, above: int, scene: Scene, light: Light, numbers: np.ndarray) -> None:
+def _shade(band: Band, above: int, scene: Scene, light: Light, colours: np.ndarray) -> None:
     """Colour what the rays hit, thing by thing."""
     runs, batch, atoms = band.runs, band.batch, len(scene.atoms)
     for hit in range(len(band.latest)):
@@ -329,7 +331,7 @@ def _shade(band: Band, above: int, scene: Scene, light: Light, numbers: np.ndarr
                 near_half, far_half = int(stick[7]), int(stick[8])
                 _face_stick(batch, count, stick)
             _darken(batch, count, hit, light, atoms)
-            _colour(batch, count, numbers[near_half], numbers[far_half], scene.radius)
+            _colour(batch, count, colours[near_half], colours[far_half], scene.radius)
             _put(band, begin, run)
 
 
@@ -386,10 +388,10 @@ def _face_stick(batch: np.ndarray, count: int, stick: np.ndarray) -> None:
 
 
 @compiled
-def _colour(batch: np.ndarray, count: int, near_half: int, far_half: int, radius: float) -> None:
-    """Red, green and blue of a batch from the rest and the elements of the halves."""
-    red, green, blue = COLOURS[near_half, 0], COLOURS[near_half, 1], COLOURS[near_half, 2]
-    far_red, far_green, far_blue = COLOURS[far_half, 0], COLOURS[far_half, 1], COLOURS[far_half, 2]
+def _colour(batch: np.ndarray, count: int, near_half: np.ndarray, far_half: np.ndarray, radius: float) -> None:
+    """Red, green and blue of a batch from the rest and the colours of the halves."""
+    red, green, blue = near_half[0], near_half[1], near_half[2]
+    far_red, far_green, far_blue = far_half[0], far_half[1], far_half[2]
     for k in range(count):
         nx, ny, nz = batch[NORMAL_X, k], batch[NORMAL_Y, k], batch[NORMAL_Z, k]
         facing = nx * LIGHT_X + ny * LIGHT_Y + nz * LIGHT_Z

@@ -1,7 +1,4 @@
-"""What PyMOL would build of a molecule: balls and sticks in Å, around the centre that the camera looks at.
-
-Compiled code is kept in a cache that watches one file at a time, so no compiled function calls one of another module.
-"""
+"""What PyMOL would build of a molecule: balls and sticks in Å, around the centre that the camera looks at."""
 
 import math
 from typing import NamedTuple
