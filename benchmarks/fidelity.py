@@ -253,6 +253,8 @@ def main() -> None:
     apart = np.abs(ours.astype(np.int16) - theirs).mean()
     print(f"SSIM at {options.size}²: mean {scores.mean():.4f}, least {scores.min():.4f}")
     print(f"mean difference of a colour value: {apart:.2f} of 255")
+    whole = np.stack([BallStick(options.size)(geometry, PAPER) for geometry in geometries.values()])
+    print(f"SSIM without the letterbox: mean {similarities(whole, theirs).mean():.4f}")
     print("\nmolecules, mean SSIM, least SSIM, kind")
     for wish in WISHES:
         if rows := [row for row, name in enumerate(names) if wish.name in kinds[name]]:
