@@ -1,5 +1,6 @@
 """Files that are whole or absent: written under another name, then renamed."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from iem.errors import OutputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 PARTIAL = ".*.partial"
 """Pattern of what a killed run may leave behind; nobody reads such a file."""
@@ -34,8 +37,8 @@ def whole(path: Path, *, parents: bool = False) -> Iterator[Path]:
     except OutputError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {path}: {reason}; free some space or choose another place") from error
+        remedy = "free some space, then repeat the command" if error.errno in FULL else "choose another place"
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
     finally:
         with suppress(OSError):  # the folder itself may be what is wrong
             partial.unlink(missing_ok=True)
