@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iem.workflows.settings import check_jobs, check_positive
+
 if TYPE_CHECKING:
     from iem.workflows.model import Model
 
@@ -30,6 +32,8 @@ def predict(
         batch_size: Molecules per step.
         jobs: Processes that make graphs; -1 is one per core.
     """
+    check_positive("--batch-size", batch_size)
+    check_jobs(jobs)
     from iem.workflows.predicting import predict_tables
 
     predict_tables(
