@@ -155,6 +155,7 @@ def read_table(
                 Rejection(row, texts[row], "label", "no label") for row in used[blank].tolist() if row not in told
             ]
             used, labels, others = used[~blank], labels[~blank], others[~blank].reset_index(drop=True)
+    rejected.sort()
     keys = [parsed[row] for row in used]
     duplicates = _duplicates(keys, labels, used)
     if duplicates.molecules:

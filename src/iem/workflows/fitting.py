@@ -162,7 +162,7 @@ def divide(table: Table, how: str) -> Split:
     elif how == "random":
         split = random_split(table.keys, seed=0)
     elif how in table.columns:
-        split = split_by_column(table.columns[how])
+        split = split_by_column(table.columns[how], table.rows.tolist())
     else:
         columns = ", ".join(map(str, table.columns)) or "none"
         raise ConfigError(
