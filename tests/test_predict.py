@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -26,7 +27,9 @@ from iem.cli import main
 from iem.data.tables import Chunk
 from iem.errors import MoleculeError
 from iem.workflows import predicting
+from iem.workflows.graphs import make_graphs
 from iem.workflows.model import Model
+from iem.workflows.workers import executor
 
 MOLECULES = ["CO", "CCO", "CCCO", "CC(C)O", "c1ccccc1O", "CC(=O)C", "CC", "CCCC", "c1ccccc1", "C1CCCCC1", "CN", "CCN"]
 BOILING = [338, 351, 370, 356, 455, 329, 185, 273, 353, 354, 267, 290]
@@ -385,6 +388,16 @@ def test_no_picture_no_conformer_no_teacher(boiling: Path, many: Path) -> None:
     assert "iem.workflows.model" in loaded
     unwanted = re.compile(r"(iem\.(render|nn|losses|chem\.conformers|report\.figures)|timm|lightning|matplotlib)(\.|$)")
     assert [name for name in loaded if unwanted.match(name)] == []
+
+
+def test_workers_load_no_network(boiling: Path) -> None:
+    featurize = Model(boiling).predictors[0].student.featurize
+    assert len(pickle.dumps(featurize)) < 100, "the weights do not travel with every chunk"
+    pool = executor(2)
+    assert pool.submit(make_graphs, featurize, ["CCO", "C1CC"]).result()[1] == "unclosed ring"
+    loaded = pool.submit(eval, "list(__import__('sys').modules)").result()
+    assert "rdkit" in loaded
+    assert not {"torch", "pandas", "lightning"} & {*loaded}
 
 
 def test_a_reader_that_has_seen_enough(boiling: Path, many: Path) -> None:

@@ -48,8 +48,9 @@ def parse(text: str) -> Mol:
     if mol is None:
         raise MoleculeError(smiles, "parse", _reason(log.messages))
     mol.RemoveAllConformers()
-    for atom in mol.GetAtoms():
-        atom.SetAtomMapNum(0)
+    if ":" in smiles:
+        for atom in mol.GetAtoms():
+            atom.SetAtomMapNum(0)
     return mol
 
 
