@@ -3,25 +3,24 @@
 import gzip
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
 import pandas as pd
-from joblib import cpu_count
+from joblib import effective_n_jobs
 
+from iem.data.moleculenet import DATASETS
 from iem.data.tables import Chunk, stream_smiles
 from iem.errors import OutputError, TableError
 from iem.files import whole
 from iem.report.text import plural
 from iem.workflows.console import progress, say
+from iem.workflows.engines import in_order, open_engine
 from iem.workflows.graphs import make_graphs
 from iem.workflows.model import Model
-from iem.workflows.workers import executor
 
 CHUNK = 2_000
 TABLES = (".csv", ".tsv", ".txt", ".smi", ".parquet", ".sdf", ".sd", ".gz")
@@ -70,7 +69,7 @@ def chunks_of(inputs: Sequence[str], smiles: str | None) -> Iterator[Chunk]:
     """
     typed: list[str] = []
     for name in inputs:
-        if name == "-" or os.path.exists(name):  # which takes names of any length
+        if name in DATASETS or name == "-" or os.path.exists(name):  # which takes names of any length
             yield from as_chunk(typed)
             typed = []
             yield from stream_smiles(name, smiles, chunk=CHUNK)
@@ -90,25 +89,14 @@ def as_chunk(texts: Sequence[str]) -> Iterator[Chunk]:
 def featurized(model: Model, chunks: Iterator[Chunk], jobs: int) -> Iterator[tuple[Chunk, list[Any]]]:
     """Chunks with the graphs of their molecules, made by worker processes while the networks are busy.
 
-    At most two chunks per process wait, so memory does not grow with the table.
+    Few chunks per process are under way at a time, so memory does not grow with the table.
     """
     featurize = model.predictors[0].student.featurize
-    workers = cpu_count() if jobs < 0 else jobs
-    begin = list(islice(chunks, workers))
-    if len(begin) < 2:
-        for chunk in chain(begin, chunks):
-            yield chunk, make_graphs(featurize, chunk.smiles, chunk.problems)
-        return
-    pool = executor(len(begin))
-    waiting: deque[tuple[Chunk, Future]] = deque()
-    for chunk in chain(begin, chunks):
-        waiting.append((chunk, pool.submit(make_graphs, featurize, chunk.smiles, chunk.problems)))
-        if len(waiting) > 2 * workers:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    while waiting:
-        done, future = waiting.popleft()
-        yield done, future.result()
+    begin = list(islice(chunks, effective_n_jobs(jobs)))  # no more processes than chunks
+    with open_engine("cores", jobs=max(len(begin), 1), address=None) as engine:
+        yield from in_order(
+            engine, make_graphs, chain(begin, chunks), lambda chunk: (featurize, chunk.smiles, chunk.problems)
+        )
 
 
 @contextmanager
