@@ -20,7 +20,8 @@ from iem.chem.molecules import parse
 from iem.errors import UnknownNameError
 from iem.losses.enhancers import task_loss
 from iem.students.base import STUDENTS, Assembled, Student
-from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, collate, featurize
+from iem.students.batches import collate
+from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, featurize
 from iem.students.gnn import GIN, AtomTable, BondTable
 from iem.students.predictor import Predictor
 

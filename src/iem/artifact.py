@@ -44,7 +44,10 @@ def read_card(folder: Path, *, kind: str) -> dict[str, Any]:
     if not folder.is_dir():
         raise ArtifactError(f"there is no {kind} folder at {folder}; check the path")
     if not path.is_file():
-        raise ArtifactError(f"{folder} has no {CARD}, so it is not a finished {kind}; name a folder that iem wrote")
+        raise ArtifactError(
+            f"{folder} has no {CARD}, so it is not a finished {kind}; repeat the command that began it, "
+            "or name another folder"
+        )
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -54,9 +57,10 @@ def read_card(folder: Path, *, kind: str) -> dict[str, Any]:
     if card.get("kind") != kind:
         raise ArtifactError(f"{folder} holds a {card.get('kind')}, but a {kind} is needed here")
     if card.get("schema") != SCHEMA:
+        writer = card["versions"].get("iem") if isinstance(card.get("versions"), dict) else None
         raise ArtifactError(
             f"{folder} has format version {card.get('schema')}, and this iem reads version {SCHEMA}; "
-            f"install the iem that wrote it ({card.get('versions', {}).get('iem', 'unknown')}) or make it again"
+            f"install the iem that wrote it ({writer or 'unknown'}) or make it again"
         )
     return card
 
@@ -73,7 +77,7 @@ def load(folder: Path, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]
         content = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}; restore it or make the {kind} again") from error
-    if hashlib.sha256(content).hexdigest() != card["digest"]:
+    if hashlib.sha256(content).hexdigest() != card.get("digest"):
         raise ArtifactError(f"{path} is damaged: it is not the file that {CARD} describes; restore it or train again")
     try:
         return read_tensors(content), card

@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from iem.errors import OutputError
 from iem.files import whole
 
 
@@ -64,14 +65,22 @@ class FeatureBank:
         return self._rows[key]
 
     def put(self, rows: Mapping[str, tuple[np.ndarray, str]]) -> None:
-        """Keep molecules for good: ``{key: (features (dim,), note)}``."""
+        """Keep molecules for good: ``{key: (features (dim,), note)}``.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
         if not rows:
             return
         self._rows.update(rows)
-        with whole(self.folder / f"{uuid.uuid4().hex}.npz", parents=True) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                keys=np.array(list(rows)),
-                features=np.stack([features for features, _ in rows.values()]).astype(np.float32),
-                notes=np.array([note for _, note in rows.values()]),
-            )
+        shard = self.folder / f"{uuid.uuid4().hex}.npz"
+        try:
+            with whole(shard, parents=True) as partial, partial.open("wb") as file:
+                np.savez(
+                    file,
+                    keys=np.array(list(rows)),
+                    features=np.stack([features for features, _ in rows.values()]).astype(np.float32),
+                    notes=np.array([note for _, note in rows.values()]),
+                )
+        except OutputError as error:
+            raise OutputError(f"{error} ($IEM_CACHE says where the cache is)") from error

@@ -17,11 +17,12 @@ from iem.workflows.pretrain import pretrain
 from iem.workflows.tables import datasets, export
 from iem.workflows.teachers import pack, show
 
-app = cyclopts.App(
+app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
     name="iem",
     help="Predict properties of molecules with graph networks that learned from pictures.",
     help_format="markdown",
     default_parameter=cyclopts.Parameter(negative=()),
+    suppress_keyboard_interrupt=False,  # `main` says what can be done next
 )
 for verb in (fit, predict, pretrain, prepare, corpus):
     app.command(verb)
@@ -43,15 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after ``iem``; those of the process if None.
     """
+    words = ["/dev/stdin" if word == "-" else word for word in (sys.argv[1:] if argv is None else argv)]  # see `app`
     try:
-        app(sys.argv[1:] if argv is None else list(argv), exit_on_error=False, result_action="return_value")
+        app(words, exit_on_error=False, result_action="return_value")
     except IEMError as error:  # foreseen: one sentence for people; anything else keeps its traceback
         sys.stderr.write(f"iem: {error}\n")
         return 1
     except cyclopts.CycloptsError:  # already explained on the terminal
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("iem: interrupted; finished parts are kept, and the same command goes on from there\n")
+        sys.stderr.write("iem: interrupted; run it again: fit, pretrain and prepare go on where they were\n")
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """Files that are whole or absent: written under another name, then renamed."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from iem.errors import OutputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 PARTIAL = ".*.partial"
 """Pattern of what a killed run may leave behind; nobody reads such a file."""
@@ -17,28 +20,33 @@ def whole(path: Path, *, parents: bool = False) -> Iterator[Path]:
     """A place to write a file to, which becomes ``path`` when the block ends without an error.
 
     Args:
-        path: of the file; one that is there already stays untouched until then.
+        path: of the file; one that is there already stays untouched until then. A link stays a link, and a device or
+            a pipe is written to directly.
         parents: make the folders on the way.
 
     Raises:
         OutputError: the folder cannot be written or the disk is full; nothing half-written is left behind.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    target = Path(os.path.realpath(path))
+    special = os.path.exists(path) and not os.path.isfile(path)
+    partial = path if special else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        if not special:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            partial.replace(target)
     except OutputError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {path}: {reason}; free some space or choose another place") from error
+        remedy = "free some space, then repeat the command" if error.errno in FULL else "choose another place"
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
     finally:
-        with suppress(OSError):  # the folder itself may be what is wrong
-            partial.unlink(missing_ok=True)
+        if not special:
+            with suppress(OSError):  # the folder itself may be what is wrong
+                partial.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes, *, parents: bool = False) -> None:

@@ -40,13 +40,17 @@ def parse(text: str) -> Mol:
         raise MoleculeError(smiles, "parse", f"something follows the SMILES: {extra[0][:40]!r}")
     options = Chem.SmilesParserParams()
     options.parseName = False
-    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
-        mol = Chem.MolFromSmiles(smiles, options)
+    try:
+        with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
+            mol = Chem.MolFromSmiles(smiles, options)
+    except UnicodeEncodeError as error:
+        raise MoleculeError(ascii(smiles), "parse", "it has characters that are no text") from error
     if mol is None:
         raise MoleculeError(smiles, "parse", _reason(log.messages))
     mol.RemoveAllConformers()
-    for atom in mol.GetAtoms():
-        atom.SetAtomMapNum(0)
+    if ":" in smiles:
+        for atom in mol.GetAtoms():
+            atom.SetAtomMapNum(0)
     return mol
 
 

@@ -84,17 +84,22 @@ def random_split(keys: Sequence[str], seed: int, fractions: tuple[float, float, 
     return _split([np.flatnonzero(part == number) for number in range(3)], f"random split of {len(keys)} rows")
 
 
-def split_by_column(values: Iterable[object]) -> Split:
+def split_by_column(values: Iterable[object], rows: Sequence[int] | None = None) -> Split:
     """The split that a column of the table spells out: ``train``, ``valid`` (or ``val``, ``validation``), ``test``.
+
+    Args:
+        values: of the column.
+        rows: where each value stands, for messages, if not at its own position.
 
     Raises:
         TableError: another value, with where it stands; or a part that nobody is in.
     """
     parts: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
     for row, value in enumerate(values):
+        where = row if rows is None else rows[row]
         name = PARTS.get(str(value).strip().lower())
         if name is None:
-            raise TableError(f"the split column says {value!r} in its row {row}; it must say train, valid or test")
+            raise TableError(f"the split column says {value!r} in its row {where}; it must say train, valid or test")
         parts[name].append(row)
     return _split(list(parts.values()), "split column")
 

@@ -22,6 +22,9 @@ WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "active": 1.0, "inact
 WORDS |= {"positive": 1.0, "negative": 0.0}
 """Binary labels in words, in any case. Only a column without a single number is read so."""
 
+LARGEST = 1e15
+"""Of labels, either sign: their squares, and sums of those, stay far inside single precision."""
+
 _ROW_NUMBER = re.compile(r"unnamed: \d+|id|index|idx|row|num|number|no\.?|nr\.?|[a-z]*[ _.-]id|mol_?id|[cas]id")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _STRUCTURAL = re.compile(r"[\[\]()=#\d/\\@]")
@@ -157,15 +160,25 @@ def numbers(column: pd.Series, *, comma: bool = False) -> Numbers:
     read = [None if is_missing(cell) else _number(cell) for cell in cells]
     if all(value is None for value in read):
         read = [WORDS.get(str(cell).lower()) for cell in cells]
-    fine = [math.nan if value is None or not math.isfinite(value) else value for value in read]
-    values = np.array([*fine, math.nan])[codes]
+    faults = [_fault(value) for value in read]
+    values = np.array([*(math.nan if fault else value for value, fault in zip(read, faults, strict=True)), math.nan])
+    values = values.astype(np.float64)[codes]
     wrong = {
-        code: f"'{cell}' is {'not a number' if value is None else 'not finite'}"
-        for code, (cell, value) in enumerate(zip(cells, read, strict=True))
-        if not is_missing(cell) and (value is None or not math.isfinite(value))
+        code: f"'{cell}' is {fault}"
+        for code, (cell, fault) in enumerate(zip(cells, faults, strict=True))
+        if fault and not is_missing(cell)
     }
     places = np.flatnonzero(np.isin(codes, list(wrong))) if wrong else ()
     return Numbers(values, {int(place): wrong[codes[place]] for place in places})
+
+
+def _fault(value: float | None) -> str:
+    """What keeps a value from being a label; empty if nothing does."""
+    if value is None:
+        return "not a number"
+    if not math.isfinite(value):
+        return "not finite"
+    return f"beyond {LARGEST:g}" if abs(value) > LARGEST else ""
 
 
 def _number(cell: Any) -> float | None:
@@ -222,8 +235,10 @@ def find_targets(
             notes += _skipped("not for this task", [name for name in found if name not in chosen])
             found = chosen
         if not found:
+            reasons = "".join(f"; {note}" for note in notes)
             raise TableError(
-                f"{table} has no column of labels to learn from; besides the molecules it has: {listing(frame.columns)}"
+                f"{table} has no column of labels to learn from; besides the molecules it has: "
+                f"{listing(frame.columns)}{reasons}; add a column of numbers, or name one with --target"
             )
     binary = [name for name, column in found.items() if column.is_binary]
     if task is None and 0 < len(binary) < len(found):
@@ -259,18 +274,21 @@ def _check_target(name: str, column: Numbers, task: str | None) -> None:
 
 
 def _numeric_columns(frame: pd.DataFrame, comma: bool) -> tuple[dict[str, Numbers], list[str]]:
-    found, row_numbers, constant = {}, [], []
+    found, row_numbers, constant, blank = {}, [], [], []
     for name in frame.columns:
         column = numbers(frame[name], comma=comma)
-        if not column.is_numeric:
+        if not len(column.known) and not column.wrong:
+            blank.append(name)
+        elif not column.is_numeric:
             continue
-        if _counts_rows(name, column.values):
+        elif _counts_rows(name, column.values):
             row_numbers.append(name)
         elif (column.known == column.known[0]).all():
             constant.append(name)
         else:
             found[name] = column
-    return found, _skipped("row numbers or identifiers", row_numbers) + _skipped("the same in every row", constant)
+    notes = _skipped("row numbers or identifiers", row_numbers) + _skipped("the same in every row", constant)
+    return found, notes + _skipped("blank in every row", blank)
 
 
 def _counts_rows(name: str, values: np.ndarray) -> bool:

@@ -1,5 +1,7 @@
 """Tables of molecules: whatever the user has, read into rows, labels and reasons."""
 
+import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,11 +23,15 @@ from iem.records import Geometry, Rejection
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
+STANDARD_INPUT = ("-", "/dev/stdin")
+
 HEAD = 1_000
 """Rows that decide which column holds the molecules."""
 
 CHUNK = 2_000
 """Molecules that one worker parses at a time."""
+
+NO_ROWS = "has a header but no rows; it needs one row per molecule"
 
 
 class Duplicates(NamedTuple):
@@ -62,7 +68,8 @@ class Table:
     geometries: dict[str, Geometry]
     """Coordinates in space that an SDF gives, by key; the first where a molecule comes more than once."""
     rejected: list[Rejection]
-    """Rows that were left out (stage ``parse``) and labels that were (stage ``label``; the row stays)."""
+    """Rows that were left out (stage ``parse``) and labels that were (stage ``label``; the row stays where it has
+    others, or where rows without any were not asked to be left out)."""
     notes: list[str]
     """What was recognised and decided, for people."""
     duplicates: Duplicates
@@ -77,6 +84,7 @@ def read_table(
     targets: Sequence[str] = (),
     task: str | None = None,
     require_targets: bool = True,
+    require_labels: bool = False,
     exclude: Sequence[str] = (),
 ) -> Table:
     """Read a table of molecules and their labels.
@@ -88,6 +96,7 @@ def read_table(
         targets: columns to learn; empty: those of a benchmark table, else all columns of labels.
         task: ``classification`` or ``regression``; None: recognised.
         require_targets: if false, none are looked for unless named.
+        require_labels: if true, rows without a label for any target are left out, too.
         exclude: columns that are never taken for targets, such as one that holds a split.
 
     Raises:
@@ -105,7 +114,7 @@ def read_table(
         notes, comma = list(opened.notes), opened.separator in (";", "\t")
         column = opened.smiles
     if not len(frame):
-        raise TableError(f"{name} has a header but no rows")
+        raise TableError(f"{name} {NO_ROWS}")
     if column is None:
         column = find_smiles(frame.head(HEAD), smiles, name)
         notes.append(f"molecules: column {column!r}")
@@ -122,7 +131,6 @@ def read_table(
             f"none of the {len(texts):,} molecules of {name} can be read; the first, {texts[0]!r}: {reasons[0]}; "
             f"check the column {column!r} or name another with --smiles"
         )
-    keys = [parsed[row] for row in used]
     geometries = _geometries({parsed[row]: mol for row, mol in reversed(mols.items())})
     if opened.form == "SDF":
         notes.append(f"{len(mols):,} of {len(texts):,} records have coordinates in space, which are used")
@@ -133,10 +141,22 @@ def read_table(
         candidates = others.drop(columns=[] if targets else others.columns.intersection(list(exclude)))
         found = find_targets(candidates, list(dict.fromkeys(targets)), task, table=name, comma=comma)
         notes += found.notes
-        rejected += _wrong_labels(found, used, texts)
+        wrong = _wrong_labels(found, used, texts)
+        rejected += wrong
+        if wrong:
+            notes.append(f"labels left out: {len(wrong):,}; the first, in row {wrong[0].row}: {wrong[0].reason}")
     labels = np.array([column.values for column in found.columns]).reshape(-1, len(used)).T
-    if found.names and (unlabelled := int(np.isnan(labels).all(axis=1).sum())):
-        notes.append(f"{unlabelled:,} rows have no label")
+    blank = np.isnan(labels).all(axis=1)
+    if found.names and blank.any():
+        notes.append(f"rows without any label{', left out' * require_labels}: {blank.sum():,}")
+        if require_labels:
+            told = {rejection.row for rejection in rejected}
+            rejected += [
+                Rejection(row, texts[row], "label", "no label") for row in used[blank].tolist() if row not in told
+            ]
+            used, labels, others = used[~blank], labels[~blank], others[~blank].reset_index(drop=True)
+    rejected.sort()
+    keys = [parsed[row] for row in used]
     duplicates = _duplicates(keys, labels, used)
     if duplicates.molecules:
         notes.append(
@@ -166,9 +186,11 @@ class Chunk(NamedTuple):
     smiles: list[str]
     """As written; blank where nothing is."""
     columns: pd.DataFrame
-    """All other columns, as written."""
+    """All columns, as written; for an SDF ``smiles`` comes first."""
     problems: dict[int, str]
     """Why the structure at a position could not be read, where the form of the table (SDF) shows it already."""
+    molecules: str
+    """The column that ``smiles`` is."""
 
 
 def stream_smiles(
@@ -176,8 +198,8 @@ def stream_smiles(
 ) -> Iterator[Chunk]:
     """Read a table of any length in constant memory, in order, every row once.
 
-    The column of molecules is found in the first chunk as ``read_table`` finds it, and so are the other columns: an
-    SDF property that no record of the first chunk has is left out.
+    The column of molecules is found in the first chunk as ``read_table`` finds it, and so are the columns that there
+    are: an SDF property that no record of the first chunk has is left out.
 
     Args:
         source: see ``read_table``.
@@ -189,17 +211,17 @@ def stream_smiles(
     """
     dataset = _benchmark(source)
     with open_source(_located(source), chunk) as opened:
-        column, others = opened.smiles, None
+        column, columns = opened.smiles, None
         for piece in opened.pieces:
             frame = piece.frame
             if column is None:
                 column = find_smiles(frame.head(HEAD), smiles or (dataset and "smiles"), opened.name)
-            if others is None:
-                others = [name for name in frame.columns if name != column]
+            if columns is None:
+                columns = list(frame.columns)
             texts = ["" if is_missing(cell) else str(cell) for cell in frame[column]]
-            yield Chunk(texts, frame.reindex(columns=others, fill_value=""), piece.problems)
-        if others is None:
-            raise TableError(f"{opened.name} has a header but no rows")
+            yield Chunk(texts, frame.reindex(columns=columns, fill_value=""), piece.problems, column)
+        if columns is None:
+            raise TableError(f"{opened.name} {NO_ROWS}")
 
 
 def _benchmark(source: object) -> Any:
@@ -210,7 +232,13 @@ def _benchmark(source: object) -> Any:
 def _located(source: "str | Path | pd.DataFrame") -> "str | Path | pd.DataFrame":
     if _benchmark(source) is not None:
         return fetch(str(source))
-    if isinstance(source, pd.DataFrame) or str(source) == "-" or Path(source).exists():
+    if isinstance(source, pd.DataFrame):
+        return source
+    if str(source) in STANDARD_INPUT:
+        if sys.stdin is None:
+            raise TableError("standard input is closed; name a file")
+        return "-"
+    if os.path.exists(source):  # which takes names of any length
         return source
     raise TableError(
         f"there is no file {str(source)!r} and no benchmark table of that name ({', '.join(DATASETS)}); check the path"

@@ -49,8 +49,19 @@ class Teacher(nn.Module):
 
 
 def find(name: str | Path) -> Path:
-    """Folder of a teacher that comes with the package, or the path itself."""
-    return BUNDLED / name if (BUNDLED / name).is_dir() else Path(name)
+    """Folder of a teacher that comes with the package, else the folder of that name.
+
+    Raises:
+        ArtifactError: there is neither.
+    """
+    for folder in (BUNDLED / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    bundled = ", ".join(sorted(folder.name for folder in BUNDLED.glob("*"))) or "none"
+    raise ArtifactError(
+        f"there is no teacher folder {str(name)!r}, and the teachers that come with this iem are: {bundled}; check the "
+        "path, make a teacher with iem pretrain, or let iem fit do without (--teacher none)"
+    )
 
 
 def load_teacher(folder: Path, *, view: str = "3d") -> Teacher:

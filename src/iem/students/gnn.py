@@ -1,17 +1,15 @@
 """Message-passing networks over torch-geometric's layers."""
 
 import warnings
-from collections.abc import Sequence
 from typing import final
 
 import torch
 from jaxtyping import Float
-from rdkit.Chem import Mol
 from torch import Tensor, nn
 
-from iem.students import features
 from iem.students.base import STUDENTS
-from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, Graphs
+from iem.students.batches import Graphs, collate
+from iem.students.features import ATOM_SIZES, BOND_SIZES, featurize
 
 with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
     warnings.simplefilter("ignore", FutureWarning)
@@ -80,11 +78,8 @@ class GIN(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
 
-    def featurize(self, mol: Mol) -> Graph:
-        return features.featurize(mol)
-
-    def collate(self, graphs: Sequence[Graph]) -> Graphs:
-        return features.collate(graphs)
+    featurize = staticmethod(featurize)  # a plain function reaches worker processes without the network
+    collate = staticmethod(collate)
 
     def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
         hidden = self.atoms(batch.atoms)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from iem.errors import ConfigError
+from iem.workflows.settings import check_jobs, check_positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,8 @@ def fit(
     given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "ke": ke, "te": te}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in {"seeds": seeds, **chosen}.items():
-        if value < 0 or (value == 0 and name not in ("ke", "te")):
-            raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")
+        check_positive(f"--{name.replace('_', '-')}", value, zero=name in ("ke", "te"))
+    check_jobs(jobs)
     if chosen.get("batch_size") == 1:
         raise ConfigError("--batch-size", 1, "batch normalisation needs at least two molecules per step")
     from iem.workflows.fitting import fit_table

@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 import torch
 from rich.table import Table as Grid
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as dump_tensors
 
 from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.splits import digest, random_split, scaffold_split, split_by_column
 from iem.data.tables import Table, read_table
-from iem.errors import ConfigError, TableError
+from iem.errors import ArtifactError, ConfigError, TableError
 from iem.files import write_bytes, write_json
 from iem.records import Split
+from iem.report.text import plural
 from iem.students import gnn as gnn  # registers the students that come with the package
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor, save_model
@@ -33,6 +34,7 @@ from iem.workflows.fit import FitRecipe
 from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, scores, summary
 from iem.workflows.reporting import write_fit_report
+from iem.workflows.training import damaged
 
 Task = Literal["classification", "regression"]
 TAUGHT, PLAIN = "with teacher", "without teacher"
@@ -86,10 +88,11 @@ def fit_table(
     STUDENTS.build(student)
     guide = None if teacher == "none" else load_teacher(teacher)
     exclude = () if split in ("scaffold", "random") else (split,)
-    table = read_table(source, smiles=smiles, targets=targets, task=asked, exclude=exclude)
+    table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
     task: Task = "classification" if table.task == "classification" else "regression"
+    parts = divide(table, split)
     settings = {
-        "table": _content(table),
+        "table": _content(table, parts),
         "student": student,
         "teacher": artifact_of(guide),
         "split": split,
@@ -100,15 +103,14 @@ def fit_table(
     }
     open_run(out, settings, kind="model")
     if (out / artifact.CARD).is_file():
-        say(f"{out} is finished already; delete it to train again")
-        return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        return finished(out)
 
     for note in table.notes:
         say(note)
-    parts = divide(table, split)
+    rejected = table.read - len(table.rows)
     say(
-        f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {table.read - len(table.rows):,} rejected; "
-        f"{task} of {len(table.targets)} target{'s' * (len(table.targets) != 1)}; "
+        f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {rejected:,} rejected"
+        f"{' (why: rejected.csv)' * bool(rejected)}; {task} of {plural(len(table.targets), 'target')}; "
         f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
     )
     arms = [TAUGHT if guide else PLAIN] + [PLAIN] * compare
@@ -125,9 +127,25 @@ def artifact_of(guide: ImageTeacher | None) -> str:
     return "none" if guide is None else hashlib.sha256(" ".join(guide.causes).encode()).hexdigest()[:16]
 
 
-def _content(table: Table) -> str:
-    """Digest of molecules and labels."""
-    content = hashlib.sha256("\n".join(table.smiles).encode())
+def finished(out: Path) -> dict[str, Any]:
+    """The scores of a folder that holds a whole model.
+
+    Raises:
+        ArtifactError: the scores are not there, or are no JSON.
+    """
+    shutil.rmtree(out / "trainings", ignore_errors=True)  # a kill may have left them
+    path = out / "metrics.json"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); delete {out} to train again") from error
+    say(f"{out} is finished already; delete it to train again")
+    return metrics
+
+
+def _content(table: Table, parts: Split) -> str:
+    """Digest of molecules, labels, and where each row stands and belongs."""
+    content = hashlib.sha256("\n".join(table.smiles).encode() + digest(parts).encode() + table.rows.tobytes())
     content.update("\n".join(table.targets).encode() + str(table.task).encode() + table.labels.tobytes())
     return content.hexdigest()[:16]
 
@@ -144,7 +162,7 @@ def divide(table: Table, how: str) -> Split:
     elif how == "random":
         split = random_split(table.keys, seed=0)
     elif how in table.columns:
-        split = split_by_column(table.columns[how])
+        split = split_by_column(table.columns[how], table.rows.tolist())
     else:
         columns = ", ".join(map(str, table.columns)) or "none"
         raise ConfigError(
@@ -184,7 +202,7 @@ def announce(study: Study, trainings: int, jobs: int) -> None:
         steps.append(f"show {len(split.train):,} molecules to the teacher ({words(seconds)})")
         total += seconds
     steps.append(
-        f"{trainings} training{'s' * (trainings > 1)} of at most {recipe.epochs} epochs ({words(epoch)} an epoch)"
+        f"{plural(trainings, 'training')} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
     )
     say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
 
@@ -196,6 +214,12 @@ def look(study: Study, jobs: int) -> list[str]:
     keys = [study.table.keys[row] for row in study.split.train]
     features, notes = study.guide.features(keys, given=study.table.geometries, jobs=jobs)
     study.molecules.features[study.split.train] = features
+    if unseen := [place for place in range(len(keys)) if np.isnan(features[place]).any()]:
+        first = study.table.rows[study.split.train[unseen[0]]]
+        say(
+            f"{len(unseen):,} of {len(keys):,} molecules have no picture and learn from their labels alone; the first, "
+            f"in row {first}: {notes[unseen[0]]}"
+        )
     return notes
 
 
@@ -276,9 +300,12 @@ def _write_result(path: Path, result: Result, weights: dict[str, torch.Tensor]) 
 
 
 def _read_result(path: Path) -> tuple[Result, dict[str, torch.Tensor]]:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
-        about = json.loads(file.metadata()["about"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
+            about = json.loads(file.metadata()["about"])
+    except SafetensorError as error:
+        raise damaged(path, error) from error
     arrays = {name: tensors.pop(f"result.{name}").numpy() for name in ("valid", "test", "outputs")}
     return Result(**arrays, **about), tensors
 

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from iem.errors import ConfigError, OutputError
-from iem.files import write_json
+from iem.files import PARTIAL, write_json
 
 RUN = "run.json"
+
+DIGESTS = ("table", "teacher", "corpus")
+"""Settings that a digest stands for, which tells a person nothing."""
 
 
 def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
@@ -20,7 +24,7 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
         kind: what the run makes, ``teacher`` or ``model``.
 
     Raises:
-        OutputError: the folder is a file, holds something else, or cannot be written.
+        OutputError: the folder is a file, holds something else or a run on other molecules, or cannot be written.
         ConfigError: the folder holds a run with other settings; names the first that differs.
     """
     wanted = json.loads(json.dumps({"kind": kind, **settings}))
@@ -28,19 +32,34 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
         raise OutputError(f"--out {folder} is a file; name a folder")
     path = folder / RUN
     if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise OutputError(f"{path} is not readable ({error}); delete {folder} or name another folder") from error
-        for name in {**wanted, **found}:  # in the order of the command
-            if wanted.get(name) != found.get(name):
-                raise ConfigError(
-                    f"--{name.replace('_', '-')}" if name != "kind" else "--out",
-                    wanted.get(name),
-                    f"{folder} holds a run with {found.get(name)!r}; "
-                    "repeat that run's command to go on with it, or name another --out",
-                )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"--out {folder} exists and is not a {kind} run of iem; name a new folder")
-    write_json(path, wanted, parents=True)
+        _compare(folder, wanted, _read(path, kind))
+    else:
+        started = f".{RUN}{PARTIAL[1:]}"  # by a run that was killed before it had claimed the folder
+        if folder.is_dir() and not all(fnmatch(entry.name, started) for entry in folder.iterdir()):
+            raise OutputError(f"--out {folder} exists and is not a {kind} run of iem; name a new folder")
+        write_json(path, wanted, parents=True)
+    for leftover in folder.rglob(PARTIAL):  # of a run that was killed while it wrote
+        leftover.unlink(missing_ok=True)
+
+
+def _compare(folder: Path, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Raise the first difference, in the order of the command."""
+    for name in {**wanted, **found}:
+        if wanted.get(name) == found.get(name):
+            continue
+        remedy = "repeat that run's command to go on with it, or name another --out"
+        if name in DIGESTS:
+            raise OutputError(f"--out {folder} holds a run with another {name}; {remedy}")
+        option = f"--{name.replace('_', '-')}"
+        raise ConfigError(option, wanted.get(name), f"{folder} holds a run with {found.get(name)!r}; {remedy}")
+
+
+def _read(path: Path, kind: str) -> dict[str, Any]:
+    """What ``run.json`` of an earlier run says."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read ({error}); delete {path.parent} or name another folder") from error
+    if not isinstance(found, dict) or found.get("kind") != kind:
+        raise OutputError(f"--out {path.parent} exists and is not a {kind} run of iem; name a new folder")
+    return found

@@ -1,20 +1,20 @@
 """A trained model in memory: one predictor per seed, and what its card says."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 import numpy as np
 import pandas as pd
 import torch
-from rdkit.Chem import Mol
 
 from iem import artifact
-from iem.chem.molecules import parse
-from iem.errors import ArtifactError, MoleculeError
+from iem.errors import ArtifactError, UnknownNameError
 from iem.students import gnn as gnn  # registers the students that come with the package
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
+from iem.workflows.graphs import make_graphs
 
 
 class Predicted(NamedTuple):
@@ -26,26 +26,6 @@ class Predicted(NamedTuple):
     """Sample standard deviation over the seeds, of the same shape; NaN with one seed."""
     errors: list[str]
     """Why there is no prediction; empty where there is one."""
-
-
-def make_graphs(
-    featurize: Callable[[Mol], Any], smiles: Sequence[str], problems: Mapping[int, str] | None = None
-) -> list[Any]:
-    """The graph of each molecule, or in its place the reason why there is none.
-
-    Args:
-        featurize: the student's.
-        smiles: as written.
-        problems: reasons that are known already, by position.
-    """
-    known = problems or {}
-    graphs: list[Any] = []
-    for place, text in enumerate(smiles):
-        try:
-            graphs.append(known.get(place) or featurize(parse(text)))
-        except MoleculeError as error:
-            graphs.append(error.reason)
-    return graphs
 
 
 @final
@@ -63,13 +43,18 @@ class Model:
         tensors, self.card = artifact.load(folder, kind="model")
         try:
             student, self.task = self.card["student"], self.card["task"]
-            self.targets: list[str] = list(self.card["targets"])
-            seeds = range(self.card["seeds"])
-        except (KeyError, TypeError) as error:
-            raise ArtifactError(f"{folder / artifact.CARD} lacks {error}; make the model again") from error
+            self.targets: list[str] = [str(target) for target in self.card["targets"]]
+            networks = [STUDENTS.build(student["name"], **student["options"]) for _ in range(self.card["seeds"])]
+            if self.task not in ("classification", "regression") or not networks:
+                raise ValueError("task or seeds")
+        except UnknownNameError as error:
+            raise ArtifactError(
+                f"{folder} needs a student of another package: {error}; install that package"
+            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{folder / artifact.CARD} is not complete ({error}); make the model again") from error
         self.predictors = []
-        for seed in seeds:
-            network = STUDENTS.build(student["name"], **student["options"])
+        for seed, network in enumerate(networks):
             predictor = Predictor(network, tasks=len(self.targets), task=self.task)
             own = {
                 name.removeprefix(f"seed{seed}."): tensor
@@ -98,15 +83,20 @@ class Model:
         )
 
     def columns(self, predicted: Predicted, taken: Iterable[str] = ()) -> dict[str, Any]:
-        """Predictions as named columns; ``<target> predicted`` where the table has a column of that name already."""
+        """Predictions as named columns: for each target its mean, with several seeds ``<target> std``, and ``error``.
+
+        Args:
+            predicted: what ``infer`` returned.
+            taken: columns that are there already; ``<target> predicted`` where they have the name of a target.
+        """
         used = set(taken)
         result: dict[str, Any] = {}
         for index, target in enumerate(self.targets):
-            name = f"{target} predicted" if target in used else target
+            name = _free(target, f"{target} predicted", used)
             result[name] = predicted.mean[:, index]
             if len(self.predictors) > 1:
-                result[f"{name} std"] = predicted.std[:, index]
-        return result | {"error": predicted.errors}
+                result[_free(f"{name} std", f"{name} std predicted", used)] = predicted.std[:, index]
+        return result | {_free("error", "error of prediction", used): predicted.errors}
 
     def predict(self, smiles: str | Sequence[str]) -> pd.DataFrame:
         """Predict molecules.
@@ -121,3 +111,11 @@ class Model:
         texts = [smiles] if isinstance(smiles, str) else list(smiles)
         predicted = self.infer(make_graphs(self.predictors[0].student.featurize, texts))
         return pd.DataFrame({"smiles": texts, **self.columns(predicted)})
+
+
+def _free(name: str, other: str, used: set[str]) -> str:
+    """The first of two names, or the second with a number, that is not used yet; it is then."""
+    numbered = (f"{other} {number}" for number in count(2))
+    free = next(candidate for candidate in chain((name, other), numbered) if candidate not in used)
+    used.add(free)
+    return free

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iem.workflows.settings import check_jobs, check_positive
+
 if TYPE_CHECKING:
     from iem.workflows.model import Model
 
@@ -23,13 +25,16 @@ def predict(
 
     Args:
         model: Folder that "iem fit" wrote.
-        inputs: Tables (CSV, TSV, Parquet, SDF, .smi; each also .gz), SMILES, or - for standard input, which is also
-            read when nothing is named. A name that is a file is taken for a table.
+        inputs: Tables (CSV, TSV, Parquet, SDF, .smi; each also .gz), names of benchmark tables, SMILES, or - for
+            standard input, which is also read when nothing is named. A name that is a file is taken for a table. The
+            result has the columns of the first input.
         out: CSV to write, gzip-compressed if it ends in .gz; standard output if not given.
         smiles: Column with the SMILES; found by its content if not given.
         batch_size: Molecules per step.
         jobs: Processes that make graphs; -1 is one per core.
     """
+    check_positive("--batch-size", batch_size)
+    check_jobs(jobs)
     from iem.workflows.predicting import predict_tables
 
     predict_tables(

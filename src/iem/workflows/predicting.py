@@ -1,27 +1,30 @@
 """Tables of any length through a model, in constant memory."""
 
 import gzip
+import os
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
 import pandas as pd
-from joblib import cpu_count
-from joblib.externals.loky import get_reusable_executor
+from joblib import effective_n_jobs
 
+from iem.data.moleculenet import DATASETS
 from iem.data.tables import Chunk, stream_smiles
 from iem.errors import OutputError, TableError
 from iem.files import whole
+from iem.report.text import plural
 from iem.workflows.console import progress, say
-from iem.workflows.model import Model, make_graphs
+from iem.workflows.engines import in_order, open_engine
+from iem.workflows.graphs import make_graphs
+from iem.workflows.model import Model
 
 CHUNK = 2_000
-SUFFIXES = (".csv", ".tsv", ".txt", ".smi", ".parquet", ".sdf", ".sd", ".gz")
+TABLES = (".csv", ".tsv", ".txt", ".smi", ".parquet", ".sdf", ".sd", ".gz")
+WRITTEN = (".csv", ".txt", ".gz", "")
 
 
 def predict_tables(
@@ -30,22 +33,32 @@ def predict_tables(
     """See ``iem.workflows.predict``."""
     model = Model(folder)
     rows = failed = 0
-    header: list[str] | None = None
+    columns: list[str] = []
+    molecules = ""
+    lost: set[str] = set()
     with progress() as bars, open_output(out) as file:
         bar = bars.add_task("predicting", total=None)
         for chunk, graphs in featurized(model, chunks_of(inputs, smiles), jobs):
             predicted = model.infer(graphs, batch_size)
-            frame = chunk.columns.reset_index(drop=True)
-            if "smiles" not in frame.columns:
-                frame.insert(0, "smiles", chunk.smiles)
-            frame = frame.assign(**model.columns(predicted, chunk.columns.columns))
-            if header is None:
-                header = list(frame.columns)
-            frame.reindex(columns=header).to_csv(file, index=False, header=rows == 0, float_format="%.6g")
+            if not rows:
+                columns, molecules = list(chunk.columns.columns), chunk.molecules
+            lost |= set(chunk.columns.columns) - {*columns, chunk.molecules}
+            frame = chunk.columns.reindex(columns=columns, fill_value="")
+            if chunk.molecules != molecules:
+                frame[molecules] = chunk.smiles
+            written = {name: _written(values) for name, values in model.columns(predicted, columns).items()}
+            pd.concat([frame, pd.DataFrame(written)], axis=1).to_csv(file, index=False, header=not rows)
             rows += len(frame)
-            failed += sum(bool(error) for error in predicted.errors)
+            failed += sum(map(bool, predicted.errors))
             bars.advance(bar, len(frame))
-    say(f"{rows:,} rows predicted" + (f", {failed:,} of them without a result (column error)" if failed else ""))
+    if lost:
+        say(f"the result has the columns of the first input; left out of the others: {', '.join(sorted(lost))}")
+    say(f"{plural(rows, 'row')} read; {failed:,} without a prediction" + " (why: last column)" * bool(failed))
+
+
+def _written(values: Any) -> list[str]:
+    """Predictions to six digits, blank where there is none; reasons as they are."""
+    return [value if isinstance(value, str) else "" if value != value else f"{value:.6g}" for value in values]
 
 
 def chunks_of(inputs: Sequence[str], smiles: str | None) -> Iterator[Chunk]:
@@ -56,45 +69,34 @@ def chunks_of(inputs: Sequence[str], smiles: str | None) -> Iterator[Chunk]:
     """
     typed: list[str] = []
     for name in inputs:
-        if name == "-" or Path(name).exists():
+        if name in DATASETS or name == "-" or os.path.exists(name):  # which takes names of any length
             yield from as_chunk(typed)
             typed = []
             yield from stream_smiles(name, smiles, chunk=CHUNK)
-        elif name.lower().endswith(SUFFIXES):
+        elif name.lower().endswith(TABLES):
             raise TableError(f"there is no file {name}; check the path")
         else:
-            typed.append(name)
+            typed.append(name.encode(errors="replace").decode())  # a shell passes on what is no text
     yield from as_chunk(typed)
 
 
 def as_chunk(texts: Sequence[str]) -> Iterator[Chunk]:
     """SMILES as one chunk of a table without other columns; nothing for none."""
     if texts:
-        yield Chunk(list(texts), pd.DataFrame(index=range(len(texts))), {})
+        yield Chunk(list(texts), pd.DataFrame({"smiles": texts}, dtype=object), {}, "smiles")
 
 
 def featurized(model: Model, chunks: Iterator[Chunk], jobs: int) -> Iterator[tuple[Chunk, list[Any]]]:
     """Chunks with the graphs of their molecules, made by worker processes while the networks are busy.
 
-    At most two chunks per process wait, so memory does not grow with the table.
+    Few chunks per process are under way at a time, so memory does not grow with the table.
     """
-    student = model.predictors[0].student
-    workers = cpu_count() if jobs < 0 else jobs
-    begin = list(islice(chunks, 2))
-    if len(begin) < 2 or workers < 2:
-        for chunk in chain(begin, chunks):
-            yield chunk, make_graphs(student.featurize, chunk.smiles, chunk.problems)
-        return
-    executor = get_reusable_executor(max_workers=workers)
-    waiting: deque[tuple[Chunk, Future]] = deque()
-    for chunk in chain(begin, chunks):
-        waiting.append((chunk, executor.submit(make_graphs, student.featurize, chunk.smiles, chunk.problems)))
-        if len(waiting) > 2 * workers:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    while waiting:
-        done, future = waiting.popleft()
-        yield done, future.result()
+    featurize = model.predictors[0].student.featurize
+    begin = list(islice(chunks, effective_n_jobs(jobs)))  # no more processes than chunks
+    with open_engine("cores", jobs=max(len(begin), 1), address=None) as engine:
+        yield from in_order(
+            engine, make_graphs, chain(begin, chunks), lambda chunk: (featurize, chunk.smiles, chunk.problems)
+        )
 
 
 @contextmanager
@@ -105,10 +107,20 @@ def open_output(out: Path | None) -> Iterator[TextIO]:
         OutputError: it cannot be written; nothing is left behind.
     """
     if out is None:
-        yield sys.stdout
+        if sys.stdout is None:
+            raise OutputError("standard output is closed; name a file with --out")
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has seen enough
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot write to standard output: {error.strerror}; name a file with --out") from error
         return
     if out.is_dir():
         raise OutputError(f"--out {out} is a folder; name a file")
+    if out.suffix.lower() not in WRITTEN:
+        raise OutputError(f"--out {out} does not end in .csv or .csv.gz, and iem predict writes CSV; name it so")
     with whole(out) as partial:
         opened = gzip.open if out.suffix == ".gz" else open
         with opened(partial, "wt", encoding="utf-8", newline="") as file:

@@ -6,8 +6,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import lightning
+
+from iem.errors import ArtifactError
 
 
 def quiet_trainer(*, max_epochs: int, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
@@ -28,14 +31,22 @@ def quiet_trainer(*, max_epochs: int, callbacks: Sequence[lightning.Callback]) -
     )
 
 
+def damaged(path: Path, why: object) -> ArtifactError:
+    """What to say of a file that a training left and that cannot be read; raised by the caller."""
+    return ArtifactError(f"{path} is damaged ({why}); delete it, and the same command trains that part again")
+
+
 def run_to_end(
     trainer: lightning.Trainer, module: lightning.LightningModule, train: Any, valid: Any, *, checkpoint: Path
 ) -> None:
     """Train, going on from the checkpoint if there is one.
 
     Raises:
+        ArtifactError: the checkpoint is damaged.
         KeyboardInterrupt: as pressed; Lightning would turn it into an exit that hides what can be done next.
     """
+    if checkpoint.exists() and not is_zipfile(checkpoint):  # truncated, say: the directory of a zip stands at its end
+        raise damaged(checkpoint, "it is not a checkpoint")
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, train, valid, ckpt_path=checkpoint if checkpoint.exists() else None)

@@ -1,0 +1,23 @@
+"""Rules for the settings that several verbs share."""
+
+import math
+
+from iem.errors import ConfigError
+
+
+def check_positive(option: str, value: float, *, zero: bool = False) -> None:
+    """Raise ConfigError unless a number is positive and finite.
+
+    Args:
+        option: as on the command line.
+        value: of it.
+        zero: is allowed, too.
+    """
+    if not (value > 0 or (zero and value == 0)) or math.isinf(value):
+        raise ConfigError(option, value, f"it must be a positive number{' or 0' * zero}")
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise ConfigError unless this is a number of processes."""
+    if jobs < 1 and jobs != -1:
+        raise ConfigError("--jobs", jobs, "it must be a number of processes, or -1 for one per core")
