@@ -18,7 +18,7 @@ from iem.nn.heads import PriorHead
 from iem.students.predictor import Predictor
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.metrics import mean_score, scores
-from iem.workflows.training import quiet_trainer, run_to_end
+from iem.workflows.training import one_thread, quiet_trainer, run_to_end
 
 EVALUATION_BATCH = 256
 
@@ -222,6 +222,7 @@ class Best(lightning.Callback):
         self.weights = state_dict["weights"]
 
 
+@one_thread()
 def train_student(
     predictor: Predictor,
     molecules: Molecules,

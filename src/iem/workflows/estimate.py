@@ -10,6 +10,7 @@ from iem.losses.enhancers import task_loss
 from iem.students.predictor import Predictor
 from iem.workflows.distilling import Molecules
 from iem.workflows.embed import ImageTeacher
+from iem.workflows.training import one_thread
 
 TASTE = 8
 """Molecules that are drawn to see how long it takes; they are kept in the cache."""
@@ -28,6 +29,7 @@ def drawing_seconds(guide: ImageTeacher, keys: Sequence[str], jobs: int) -> floa
     return each * (len(wanted) - len(sample)) / (cpu_count() if jobs < 0 else max(jobs, 1))
 
 
+@one_thread()
 def epoch_seconds(predictor: Predictor, molecules: Molecules, rows: np.ndarray, batch_size: int) -> float:
     """Seconds of one pass over the rows, from one training step after a first that warms up."""
     loader = molecules.loader(predictor.student, rows, batch_size=batch_size, shuffle_seed=0)
