@@ -25,8 +25,9 @@ def loaded_by(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
 
 
-def test_workers_that_embed_molecules_load_no_deep_learning():
-    assert not loaded_by("import iem.workflows.preparing") & {"torch", "timm", "lightning"}
+@pytest.mark.parametrize("name", ["preparing", "artists", "graphs"])
+def test_modules_of_workers_load_no_deep_learning(name):
+    assert not loaded_by(f"import iem.workflows.{name}") & {"torch", "timm", "lightning"}
 
 
 def test_this_file_can_tell_a_heavy_import():

@@ -2,73 +2,26 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
 from iem.cache import FeatureBank, address
-from iem.chem.conformers import ConformerSettings, conformer
+from iem.chem.conformers import ConformerSettings
 from iem.chem.molecules import canonical, parse
 from iem.errors import MoleculeError
 from iem.nn.teacher import Teacher, find
 from iem.nn.teacher import load_teacher as load_folder
 from iem.records import Geometry
 from iem.render.ballstick import BallStick
-from iem.render.base import Renderer
 from iem.render.depiction import Depiction
-from iem.render.views import rotations
+from iem.workflows.artists import Drawn, Flat, Spatial, draw_some
 from iem.workflows.console import progress
+from iem.workflows.engines import in_order, open_engine
 
 CHUNK = 32
 """Molecules that one worker draws before it hands them over."""
-
-
-class Drawn(NamedTuple):
-    """One molecule's pictures, or why there are none."""
-
-    key: str
-    pictures: np.ndarray | None
-    """uint8 (views, height, width, 3)."""
-    note: str
-    """Conformer status, or the reason."""
-
-
-class Spatial(NamedTuple):
-    """Draws the 3D views of a molecule."""
-
-    renderer: Renderer
-    view_set: str
-    conformers: ConformerSettings
-
-    @property
-    def signature(self) -> str:
-        return f"{self.renderer.signature} {self.view_set} {self.conformers.signature}"
-
-    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
-        try:
-            geometry = geometry or conformer(parse(smiles), self.conformers)
-        except MoleculeError as error:
-            return Drawn(smiles, None, error.reason)
-        return Drawn(smiles, self.renderer(geometry, rotations(self.view_set)), geometry.status)
-
-
-class Flat(NamedTuple):
-    """Draws the 2D depiction of a molecule; needs no conformer."""
-
-    depiction: Depiction
-
-    @property
-    def signature(self) -> str:
-        return self.depiction.signature
-
-    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
-        return Drawn(smiles, self.depiction(parse(smiles))[None], "depiction")
-
-
-def _draw_some(artist: Spatial | Flat, chunk: Sequence[tuple[str, Geometry | None]]) -> list[Drawn]:
-    return [artist(smiles, geometry) for smiles, geometry in chunk]
 
 
 @final
@@ -123,8 +76,9 @@ class ImageTeacher:
     def _drawn(self, wanted: Sequence[tuple[str, Geometry | None]], jobs: int) -> Iterator[list[Drawn]]:
         """Pictures in chunks, in order, from worker processes where that pays."""
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
-        parallel = Parallel(n_jobs=1 if len(chunks) < 3 else jobs, return_as="generator")
-        yield from parallel(delayed(_draw_some)(self.artist, chunk) for chunk in chunks)
+        with open_engine("cores", jobs=1 if len(chunks) < 3 else jobs, address=None) as engine:
+            for _, some in in_order(engine, draw_some, chunks, lambda chunk: (self.artist, chunk)):
+                yield some
 
     def _look(self, some: Sequence[Drawn]) -> list[tuple[np.ndarray, str]]:
         rows = [np.full(self.teacher.dim, np.nan, np.float32) for _ in some]

@@ -1,0 +1,61 @@
+"""Molecules to pictures, for workers that have no need of a network."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from iem.chem.conformers import ConformerSettings, conformer
+from iem.chem.molecules import parse
+from iem.errors import MoleculeError
+from iem.records import Geometry
+from iem.render.base import Renderer
+from iem.render.depiction import Depiction
+from iem.render.views import rotations
+
+
+class Drawn(NamedTuple):
+    """One molecule's pictures, or why there are none."""
+
+    key: str
+    pictures: np.ndarray | None
+    """uint8 (views, height, width, 3)."""
+    note: str
+    """Conformer status, or the reason."""
+
+
+class Spatial(NamedTuple):
+    """Draws the 3D views of a molecule."""
+
+    renderer: Renderer
+    view_set: str
+    conformers: ConformerSettings
+
+    @property
+    def signature(self) -> str:
+        return f"{self.renderer.signature} {self.view_set} {self.conformers.signature}"
+
+    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+        try:
+            geometry = geometry or conformer(parse(smiles), self.conformers)
+        except MoleculeError as error:
+            return Drawn(smiles, None, error.reason)
+        return Drawn(smiles, self.renderer(geometry, rotations(self.view_set)), geometry.status)
+
+
+class Flat(NamedTuple):
+    """Draws the 2D depiction of a molecule; needs no conformer."""
+
+    depiction: Depiction
+
+    @property
+    def signature(self) -> str:
+        return self.depiction.signature
+
+    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+        return Drawn(smiles, self.depiction(parse(smiles))[None], "depiction")
+
+
+def draw_some(artist: Spatial | Flat, chunk: Sequence[tuple[str, Geometry | None]]) -> list[Drawn]:
+    """Pictures of several molecules, for one worker."""
+    return [artist(smiles, geometry) for smiles, geometry in chunk]
