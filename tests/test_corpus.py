@@ -222,7 +222,7 @@ def test_a_full_disk_is_a_clear_error_and_what_is_finished_is_kept(source, whole
     assert main(command) == 1
     message = capsys.readouterr().err.splitlines()[-1]
     assert re.fullmatch(
-        r"iem: cannot write .*/corpus/\S+: .*No space left on device.*; free some space or choose another place; "
+        r"iem: cannot write .*/corpus/\S+: .*No space left on device.*; free some space, then repeat the command; "
         r"finished shards are kept: the same command goes on from there",
         message,
     )
