@@ -1,7 +1,5 @@
 """Encoders, heads and the teacher's folder."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -81,10 +79,12 @@ def test_heads_standardise_with_their_own_statistics():
     torch.testing.assert_close(head.standardise(torch.tensor([[3.0, 2.0]])), torch.tensor([[1.0, 0.0]]))
 
 
-def test_a_teacher_that_comes_along_goes_by_its_name(teacher_folder, monkeypatch):
+def test_a_teacher_that_comes_along_goes_by_its_name_and_any_other_by_its_path(teacher_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(teacher, "BUNDLED", teacher_folder.parent)
     assert teacher.find(teacher_folder.name) == teacher_folder
-    assert teacher.find("elsewhere/mine") == Path("elsewhere/mine")
+    assert teacher.find(tmp_path) == tmp_path
+    with pytest.raises(ArtifactError, match="there is no teacher folder 'elsewhere/mine'"):
+        teacher.find("elsewhere/mine")
 
 
 def test_a_teacher_knows_which_pictures_it_looks_at(teacher_folder):
