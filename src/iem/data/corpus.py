@@ -19,13 +19,14 @@ from iem.files import whole
 from iem.records import STATUSES, Geometry, PriorTarget, Rejection
 
 MANIFEST, REJECTED = "manifest.json", "rejected.parquet"
-SCHEMA = 1
+SCHEMA = 2
 COLUMNS = pa.schema(
     [
         ("smiles", pa.string()),
         ("numbers", pa.list_(pa.uint8())),
         ("bonds", pa.list_(pa.uint16())),  # begin, end, order; bond after bond
         ("coordinates", pa.list_(pa.float16())),  # ångström; x, y, z; atom after atom
+        ("layout", pa.list_(pa.float16())),  # of the depiction; x, y; atom of the SMILES after atom
         ("atom", pa.list_(pa.float32())),
         ("bond", pa.list_(pa.float32())),
         ("property", pa.list_(pa.float32())),  # NaN where unknown; the geometry prior follows from the coordinates
@@ -41,7 +42,10 @@ class Record(NamedTuple):
     """One molecule of a corpus."""
 
     smiles: str
+    """Canonical."""
     geometry: Geometry
+    layout: np.ndarray
+    """Of the depiction, float (atoms of the SMILES, 2)."""
     priors: dict[str, PriorTarget]
 
 
@@ -57,6 +61,7 @@ def table_of(records: Sequence[Record]) -> pa.Table:
         "numbers": [record.geometry.numbers for record in records],
         "bonds": [record.geometry.bonds.ravel() for record in records],
         "coordinates": [record.geometry.coordinates.astype(np.float16).ravel() for record in records],
+        "layout": [record.layout.astype(np.float16).ravel() for record in records],
         **{prior: [known(record, prior) for record in records] for prior in ("atom", "bond", "property")},
         "status": [record.geometry.status for record in records],
     }
@@ -189,7 +194,7 @@ class Molecules:
             "geometry": geometry_prior(geometry),
             "property": known_where_finite(row["property"]),
         }
-        return Record(self._smiles[index].as_py(), geometry, priors)
+        return Record(self._smiles[index].as_py(), geometry, row["layout"].reshape(-1, 2), priors)
 
 
 @final

@@ -78,7 +78,7 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
             angle = float(rng.uniform(0, 360))
             rotations = np.stack([in_plane(rng.uniform(0, 360)) @ rotation for rotation in rotations])
         views = self.renderer(record.geometry, rotations)
-        flat = self.depiction(parse(record.smiles), angle=angle)
+        flat = self.depiction(parse(record.smiles), angle=angle, layout=record.layout)
         pictures = np.concatenate([flat[None], views])
         if how.flip:
             flipped = rng.random(len(pictures)) < 0.5

@@ -31,6 +31,7 @@ from iem.data.moleculenet import DATASETS, fetch
 from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, TableError
 from iem.files import PARTIAL, write_json
 from iem.records import STATUSES, Rejection
+from iem.render.depiction import layout
 from iem.report.text import plural
 from iem.workflows.console import progress, say
 from iem.workflows.engines import Engine, in_order, open_engine
@@ -245,7 +246,7 @@ def make_shard(
             try:
                 mol = parse(row.key)
                 geometry = row.geometry or conformer(mol, settings)
-                records.append(Record(row.key, geometry, priors(mol, geometry)))
+                records.append(Record(row.key, geometry, layout(mol), priors(mol, geometry)))
             except MoleculeError as error:
                 lost.append(Rejection(row.number, row.key, error.stage, error.reason))
         about = {"causes": causes, "rejected": json.dumps(lost)}
