@@ -22,7 +22,7 @@ from rdkit.Chem import rdDistGeom
 
 from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse
-from iem.chem.priors import PRIORS, priors
+from iem.chem.priors import priors
 from iem.cli import main
 from iem.data import intake
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
@@ -504,19 +504,6 @@ def test_lists_and_tables_in_any_spelling_give_the_same_molecules(tmp_path):
     table = made("csv", "name,smiles,y\n" + "\n".join(f"a,{smiles},1" for smiles in reversed(respelt)))
     assert plain == table
     assert len(plain) == len(ORDINARY)
-
-
-def test_statistics_count_what_is_known_only(whole):
-    corpus = Corpus(whole)
-    statistics = corpus.prior_statistics(range(len(corpus)))
-    for name, prior in PRIORS.items():
-        mean, std = statistics[name]
-        assert mean.shape == std.shape == (prior.size,)
-        assert np.isfinite(mean).all()
-        assert (std > 0).all()
-    balaban = [r.priors["property"].values[3] for r in corpus if r.priors["property"].known[3]]
-    assert len(balaban) < len(corpus)
-    assert statistics["property"][0][3] == pytest.approx(np.mean(balaban), rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """Encoders, heads and the teacher's folder."""
 
+import copy
+
 import pytest
+import timm
 import torch
+from torch import nn
 
 from iem import artifact
 from iem.errors import ArtifactError, UnknownNameError
 from iem.nn import teacher
+from iem.nn.convolutions import SmallConvolution, with_small_convolutions
 from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import PriorHead, prior_heads
 from iem.nn.teacher import Teacher, load_teacher
@@ -44,6 +49,35 @@ def test_pixels_reach_the_network_upright_in_rgb_and_standardised():
     torch.testing.assert_close(seen[0][0, :, 5, 40], torch.tensor([-4.0, -1.6, -0.6]))
     seen[0][0, :, 5, 40] = 0
     assert not seen[0].any()
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_small_convolution_is_a_convolution(side, stride, bias):
+    torch.manual_seed(0)
+    plain = nn.Conv2d(6, 8, 3, stride=stride, padding=1, bias=bias)
+    [small] = with_small_convolutions(nn.Sequential(copy.deepcopy(plain)))
+    assert type(small) is SmallConvolution
+    inputs = [torch.randn(2, 6, side, side, requires_grad=True) for _ in range(1)] * 2
+    outputs = plain(inputs[0]), small(inputs[1])
+    torch.testing.assert_close(*outputs)
+    weights = torch.randn_like(outputs[0])
+    ours, theirs = (
+        torch.autograd.grad((output * weights).sum(), [inputs[0], *network.parameters()])
+        for output, network in zip(outputs, (plain, small), strict=True)
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_small_convolutions_change_no_name_and_leave_what_they_cannot_do():
+    network = timm.create_model("resnet18", num_classes=0)
+    names = list(network.state_dict())
+    assert list(with_small_convolutions(network).state_dict()) == names
+    kinds = {type(module) for module in network.modules() if isinstance(module, nn.Conv2d)}
+    assert kinds == {nn.Conv2d, SmallConvolution}  # 1×1 stay
+    grouped = nn.Sequential(nn.Conv2d(6, 6, 3, groups=6), nn.Conv2d(6, 6, 3, dilation=2), nn.Conv2d(6, 6, (1, 3)))
+    assert {type(module) for module in with_small_convolutions(grouped)} == {nn.Conv2d}
 
 
 def test_an_unknown_encoder_is_named():

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from iem import artifact
+from iem.chem.molecules import parse
+from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
 from iem.data.corpus import Corpus
-from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds
+from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds, prior_statistics
 from iem.errors import ConfigError, OutputError
 from iem.losses.contrastive import contrastive_loss
 from iem.nn.teacher import load_teacher
@@ -36,12 +38,13 @@ def corpus(tmp_path_factory):
     return folder / "corpus"
 
 
-def pictures(corpus, augmentation=STILL):
+def pictures(corpus, augmentation=STILL, priors=PAPER):
     return PictureDataset(
         Corpus(corpus),
         renderer=BallStick(32),
         depiction=Depiction(32),
         rotations=rotations("paper"),
+        priors=priors,
         augmentation=augmentation,
         seed=0,
     )
@@ -75,7 +78,7 @@ def test_five_tasks_are_equations_1_to_3(corpus):
     items = [dataset[0, index] for index in range(6)]
     batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
     torch.manual_seed(0)
-    model = FiveTasks("test_resnet", temperature=0.1).eval()
+    model = FiveTasks("test_resnet", priors=PAPER, temperature=0.1).eval()
     terms = model(batch)
     assert list(terms) == [
         "contrast",
@@ -88,6 +91,38 @@ def test_five_tasks_are_equations_1_to_3(corpus):
         known = item["geometry_known"]
         gaps.append((model.heads["geometry"](feature[None])[0] - item["geometry"])[known].abs())
     torch.testing.assert_close(terms["3d_geometry"], torch.cat(gaps).mean())
+
+    model.smooth = True
+    gap = (model.heads["atom"](spatial) - batch["atom"]).abs()
+    squared = torch.where(gap < 1, gap.square() / 2, gap - 0.5)
+    torch.testing.assert_close(model(batch)["3d_atom"], squared.mean())
+
+
+def test_questions_of_ours_come_with_the_pictures(corpus):
+    found = Corpus(corpus)
+    dataset = pictures(corpus, priors=tuple(PRIORS))
+    place = next(index for index, record in enumerate(found) if record.smiles == "CC(=O)Oc1ccccc1C(=O)O")
+    item, mol = dataset[0, place], parse("CC(=O)Oc1ccccc1C(=O)O")
+    assert torch.equal(item["substructure"], torch.from_numpy(substructure_prior(mol).values))
+    assert torch.equal(item["shape"], torch.from_numpy(shape_prior(mol, found[place].geometry).values))
+    assert item["shape_known"].all()
+
+
+def test_statistics_count_what_is_known_only(corpus):
+    found = Corpus(corpus)
+    statistics = prior_statistics(found, np.arange(len(found)), tuple(PRIORS), seed=0)
+    for name, prior in PRIORS.items():
+        mean, unit = statistics[name]
+        assert mean.shape == unit.shape == (prior.size,)
+        assert np.isfinite(mean).all()
+        assert (unit >= prior.unit).all()
+    shapes = [shape_prior(parse(record.smiles), record.geometry) for record in found]
+    aromatic = [shape.values[24] for shape in shapes if shape.known[24]]
+    assert 0 < len(aromatic) < len(found)
+    assert statistics["shape"][0][24] == pytest.approx(np.mean(aromatic), rel=1e-5)
+    assert statistics["atom"][1][list(PRIORS["atom"].labels).index("Si")] == 0.25  # 1 in 25 molecules: 0.2
+    few = prior_statistics(found, np.arange(len(found)), ("property",), seed=0, most=10)["property"]
+    assert not np.allclose(few[0], statistics["property"][0])
 
 
 def weights(folder):

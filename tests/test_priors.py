@@ -1,4 +1,4 @@
-"""The four priors, with RDKit as referee."""
+"""The priors, with RDKit as referee."""
 
 from collections import Counter
 
@@ -12,7 +12,16 @@ from rdkit.Chem import Descriptors, Lipinski
 
 from iem.chem.conformers import conformer, flat_geometry
 from iem.chem.molecules import parse
-from iem.chem.priors import ELEMENTS, PRIORS, geometry_prior, priors, shape
+from iem.chem.priors import (
+    ELEMENTS,
+    PAPER,
+    PRIORS,
+    geometry_prior,
+    posed,
+    priors,
+    shape_prior,
+    substructure_prior,
+)
 from iem.records import Geometry
 
 MOLECULES = [
@@ -34,7 +43,7 @@ def asked(smiles):
 
 
 def test_sizes_and_order_are_those_of_the_paper():
-    assert {name: prior.size for name, prior in PRIORS.items()} == {
+    assert {name: PRIORS[name].size for name in PAPER} == {
         "atom": 19,
         "bond": 4,
         "geometry": 60,
@@ -110,7 +119,7 @@ def test_a_flat_drawing_has_no_geometry():
     shift=st.tuples(*[st.floats(-50, 50)] * 3),
     scale=st.floats(0.2, 5),
 )
-def test_shape_depends_on_neither_place_nor_pose_nor_size(smiles, quaternion, shift, scale):
+def test_posed_coordinates_depend_on_neither_place_nor_pose_nor_size(smiles, quaternion, shift, scale):
     geometry = conformer(parse(smiles))
     w, x, y, z = np.array(quaternion) / np.linalg.norm(quaternion)
     turn = np.array(
@@ -121,12 +130,12 @@ def test_shape_depends_on_neither_place_nor_pose_nor_size(smiles, quaternion, sh
         ]
     )
     points = geometry.coordinates.astype(float)
-    np.testing.assert_allclose(shape(scale * points @ turn.T + np.array(shift)), shape(points), atol=1e-6)
+    np.testing.assert_allclose(posed(scale * points @ turn.T + np.array(shift)), posed(points), atol=1e-6)
 
 
-def test_shape_fills_the_unit_ball_longest_axis_first_and_keeps_the_hand():
+def test_posed_coordinates_fill_the_unit_ball_longest_axis_first_and_keeps_the_hand():
     points = conformer(parse("C[C@H](N)C(=O)Oc1ccccc1")).coordinates.astype(float)
-    found = shape(points)
+    found = posed(points)
     assert np.linalg.norm(found, axis=1).max() == pytest.approx(1)
     assert np.all(np.diff((found**2).sum(axis=0)) < 0)
     distances = np.linalg.norm(found[:, None] - found[None], axis=-1)
@@ -138,9 +147,63 @@ def test_shape_fills_the_unit_ball_longest_axis_first_and_keeps_the_hand():
         return np.sign(np.linalg.det(atoms[1:4] - atoms[0]))
 
     assert hand(found) == hand(points)
-    assert hand(shape(points * [1, 1, -1])) == -hand(points)
+    assert hand(posed(points * [1, 1, -1])) == -hand(points)
 
 
 def test_a_single_atom_sits_at_the_origin():
     lonely = Geometry(np.array([11], np.uint8), np.empty((0, 3), np.uint16), np.ones((1, 3), np.float32), "etkdg")
     assert geometry_prior(lonely).values[:3].tolist() == [0, 0, 0]
+
+
+def moments(distances):
+    """Mean, standard deviation, and the cube root of the third central moment, which is what USR calls skew."""
+    gaps = distances - distances.mean()
+    return [
+        distances.mean(),
+        np.sqrt((gaps**2).mean()),
+        np.cbrt((gaps**3).mean() / max((gaps**2).mean(), 1e-12) ** 1.5),
+    ]
+
+
+def test_shape_is_moments_of_distances_to_four_points():
+    mol = parse(MOLECULES[2])
+    geometry = conformer(mol)
+    points = geometry.coordinates.astype(float)
+
+    def away(place):
+        return np.linalg.norm(points - place, axis=1)
+
+    centre = points.mean(axis=0)
+    closest, farthest = points[away(centre).argmin()], points[away(centre).argmax()]
+    opposite = points[away(farthest).argmax()]
+    wanted = [moments(away(place)) for place in (centre, closest, farthest, opposite)]
+    answer = shape_prior(mol, geometry)
+    np.testing.assert_allclose(answer.values[:12].reshape(4, 3), wanted, rtol=1e-3, atol=1e-3)
+    assert answer.known.all()
+
+
+def test_shape_is_known_only_where_there_are_atoms_in_space_to_ask_about():
+    def known(smiles):
+        mol = parse(smiles)
+        return shape_prior(mol, conformer(mol)).known.reshape(5, 12).all(axis=1).tolist()
+
+    assert known("c1ccccc1") == [True, True, True, False, False]  # no acceptor, no donor
+    assert known("[2H]OCC") == [True, True, False, True, True]  # the isotope is not drawn
+    assert known("CC") == [False] * 5
+    assert not shape_prior(parse(ASPIRIN), flat_geometry(parse(ASPIRIN))).known.any()
+
+
+def test_shape_tells_conformers_apart_where_counts_cannot():
+    mol = parse("CCCCCCCC")
+    geometry = conformer(mol)
+    crouched = geometry._replace(coordinates=geometry.coordinates * np.float32([0.5, 1, 1]))
+    assert np.abs(shape_prior(mol, geometry).values - shape_prior(mol, crouched).values).max() > 0.5
+
+
+def test_substructures_are_logarithms_of_morgan_counts_whatever_the_spelling():
+    one, two = substructure_prior(parse(ASPIRIN)), substructure_prior(parse("OC(=O)c1ccccc1OC(C)=O"))
+    np.testing.assert_array_equal(one.values, two.values)
+    counts = np.expm1(one.values)
+    np.testing.assert_allclose(counts, counts.round(), atol=1e-5)
+    assert counts.sum() == pytest.approx(35)  # 13 atoms, 13 surroundings, those of two bonds that are not repeats
+    assert one.known.all()

@@ -230,19 +230,6 @@ class Corpus:
         counts = Counter(self._molecules.statuses)
         return {status: counts[status] for status in STATUSES if status in counts}
 
-    def prior_statistics(self, indices: Sequence[int] | np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Mean and standard deviation of every prior component over known values; std 1 where it does not vary."""
-        gathered: dict[str, list[np.ndarray]] = {}
-        for index in indices:
-            for name, target in self[int(index)].priors.items():
-                gathered.setdefault(name, []).append(np.where(target.known, target.values, np.nan))
-        statistics = {}
-        for name, rows in gathered.items():
-            values = np.ma.masked_invalid(np.stack(rows))
-            mean, std = values.mean(axis=0).filled(0), values.std(axis=0).filled(1)
-            statistics[name] = (mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32))
-        return statistics
-
 
 def ragged(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """A list column as one flat array and where each row starts in it."""

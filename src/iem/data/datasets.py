@@ -1,15 +1,18 @@
 """Torch datasets: pictures of a corpus drawn on the fly, and molecules with their labels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
+from rdkit.Chem import Mol
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from iem.chem.molecules import parse
-from iem.data.corpus import Corpus
+from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
+from iem.data.corpus import Corpus, Record
+from iem.records import PriorTarget
 from iem.render.base import Renderer
 from iem.render.depiction import Depiction
 from iem.render.views import in_plane
@@ -32,6 +35,45 @@ STILL = Augmentation(views=0, turn=False, flip=False, grey=0.0)
 """All views of the set, as they are: for validation and for features."""
 
 
+def answers(names: Sequence[str], record: Record, mol: Mol) -> dict[str, PriorTarget]:
+    """What a molecule of a corpus answers to some questions; ``mol`` as its SMILES reads."""
+    derived = {
+        "shape": lambda: shape_prior(mol, record.geometry),
+        "substructure": lambda: substructure_prior(mol),
+    }
+    return {name: derived[name]() if name in derived else record.priors[name] for name in names}
+
+
+def prior_statistics(
+    corpus: Corpus, indices: np.ndarray, names: Sequence[str], *, seed: int, most: int = 20_000
+) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+    """Mean and unit of every component of some priors over known values, float32 ``(size,)`` each, by name.
+
+    The unit is the standard deviation, 1 where nothing varies, and never below that of the prior.
+
+    Args:
+        corpus: the molecules.
+        indices: those that count.
+        names: of the priors.
+        seed: of the sample, if there are too many.
+        most: molecules that are looked at.
+    """
+    if len(indices) > most:
+        indices = np.random.default_rng(seed).choice(indices, most, replace=False)
+    gathered: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for index in indices:
+        record = corpus[int(index)]
+        for name, target in answers(names, record, parse(record.smiles)).items():
+            gathered[name].append(np.where(target.known, target.values, np.nan))
+    statistics = {}
+    for name, rows in gathered.items():
+        values = np.ma.masked_invalid(np.stack(rows))
+        mean, std = values.mean(axis=0).filled(0), values.std(axis=0).filled(1)
+        unit = np.where(std > 1e-6, std, 1).clip(min=PRIORS[name].unit)
+        statistics[name] = (mean.astype(np.float32), unit.astype(np.float32))
+    return statistics
+
+
 @final
 class PictureDataset(Dataset[dict[str, Tensor]]):
     """Depiction, 3D views and priors of the molecules of a corpus, drawn when asked for.
@@ -44,6 +86,7 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         renderer: draws the 3D views.
         depiction: draws the 2D picture.
         rotations: the view set, ``(views, 3, 3)``.
+        priors: names of the questions that come along.
         augmentation: ``STILL`` draws every view of the set.
         seed: of all random choices.
     """
@@ -55,11 +98,12 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         renderer: Renderer,
         depiction: Depiction,
         rotations: np.ndarray,
+        priors: Sequence[str] = PAPER,
         augmentation: Augmentation = STILL,
         seed: int = 0,
     ) -> None:
         self.corpus, self.renderer, self.depiction = corpus, renderer, depiction
-        self.rotations, self.augmentation, self.seed = rotations, augmentation, seed
+        self.rotations, self.priors, self.augmentation, self.seed = rotations, priors, augmentation, seed
 
     def __len__(self) -> int:
         return len(self.corpus)
@@ -71,6 +115,7 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         visit, index = item
         rng, how = np.random.default_rng((self.seed, visit, index)), self.augmentation
         record = self.corpus[index]
+        mol = parse(record.smiles)
         rotations, angle = self.rotations, 0.0
         if how.views:
             rotations = rotations[rng.choice(len(rotations), size=how.views, replace=False)]
@@ -78,7 +123,7 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
             angle = float(rng.uniform(0, 360))
             rotations = np.stack([in_plane(rng.uniform(0, 360)) @ rotation for rotation in rotations])
         views = self.renderer(record.geometry, rotations)
-        flat = self.depiction(parse(record.smiles), angle=angle, layout=record.layout)
+        flat = self.depiction(mol, angle=angle, layout=record.layout)
         pictures = np.concatenate([flat[None], views])
         if how.flip:
             flipped = rng.random(len(pictures)) < 0.5
@@ -87,7 +132,7 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
             grey = rng.random(len(pictures)) < how.grey
             pictures[grey] = (pictures[grey] @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)[..., None]
         tensors = {"flat": torch.from_numpy(pictures[0]), "views": torch.from_numpy(pictures[1:])}
-        for name, target in record.priors.items():
+        for name, target in answers(self.priors, record, mol).items():
             tensors[name] = torch.from_numpy(target.values)
             tensors[f"{name}_known"] = torch.from_numpy(target.known)
         return tensors

@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from iem.errors import UnknownNameError
+from iem.nn.convolutions import with_small_convolutions
 
 
 @final
@@ -41,7 +42,7 @@ class ImageEncoder(nn.Module):
             raise UnknownNameError(f"timm has no image encoder called {architecture!r}; timm.list_models() names all")
         self.architecture = architecture
         network = timm.create_model(architecture, pretrained=False, num_classes=0)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = with_small_convolutions(network).to(memory_format=torch.channels_last)
         self.dim: int = network.num_features
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))

@@ -168,6 +168,8 @@ class Distillation(lightning.LightningModule):
 
 def _known(heads: nn.ModuleDict, atoms: Tensor) -> dict[str, Tensor]:
     """The geometry prior answers for the atoms that a molecule has: 3n coordinates."""
+    if "geometry" not in heads:
+        return {}
     geometry = heads["geometry"]
     assert isinstance(geometry, PriorHead)
     size = geometry.second.out_features

@@ -73,6 +73,7 @@ def on_corpus(folder: Path, corpus: Corpus, most: int) -> dict[str, Any]:
         renderer=BallStick(card["size"]),
         depiction=Depiction(card["size"]),
         rotations=rotations(card["view_set"]),
+        priors=tuple(card["priors"]),
     )
     teachers = {view: load_teacher(folder, view=view) for view in card["views"]}
     features: dict[str, list[torch.Tensor]] = {view: [] for view in teachers}

@@ -28,6 +28,10 @@ class Recipe:
     schedule: Literal["one-cycle", "constant"] = "one-cycle"
     temperature: float = 0.1
     """τ of the contrastive loss."""
+    priors: tuple[str, ...] = ("atom", "bond", "shape", "property", "substructure")
+    """Questions that are asked of the pictures; ``iem.chem.priors`` has them all."""
+    smooth: bool = True
+    """Errors of less than one unit count by their square; all by their size otherwise."""
     standardise: bool = True
     """Priors in units of their standard deviation over the corpus; raw values otherwise."""
     turn: bool = True
@@ -51,6 +55,8 @@ PRESETS = {
         weight_decay=1e-4,
         optimizer="sgd",
         schedule="constant",
+        priors=("atom", "bond", "geometry", "property"),
+        smooth=False,
         standardise=False,
         flip=True,
         grey=0.2,

@@ -1,6 +1,7 @@
 """How a teacher is trained: five tasks, two encoders, one loss."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, final
@@ -11,12 +12,13 @@ import torch
 from jaxtyping import Float
 from rich.progress import Progress, TaskID
 from torch import Tensor, nn
+from torch.nn.functional import smooth_l1_loss
 from torch.utils.data import DataLoader
 
 from iem import artifact
 from iem.chem.priors import PRIORS
 from iem.data.corpus import Corpus
-from iem.data.datasets import Augmentation, PictureDataset, Rounds
+from iem.data.datasets import Augmentation, PictureDataset, Rounds, prior_statistics
 from iem.errors import ConfigError
 from iem.files import write_json
 from iem.losses.contrastive import contrastive_loss
@@ -41,16 +43,20 @@ class FiveTasks(nn.Module):
 
     Args:
         architecture: timm name of both encoders.
+        priors: names of the questions that are asked.
         temperature: τ of the contrastive loss.
+        smooth: errors of less than one unit count by their square (smooth L1); all by their size (L1) otherwise.
         bf16: the encoders compute in bfloat16; weights, heads and losses stay in single precision.
     """
 
-    def __init__(self, architecture: str, *, temperature: float, bf16: bool = False) -> None:
+    def __init__(
+        self, architecture: str, *, priors: Sequence[str], temperature: float, smooth: bool = False, bf16: bool = False
+    ) -> None:
         super().__init__()
         self.encoder_2d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
         self.encoder_3d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
-        self.heads = prior_heads(self.encoder_2d.dim, {name: prior.size for name, prior in PRIORS.items()})
-        self.temperature, self.bf16 = temperature, bf16
+        self.heads = prior_heads(self.encoder_2d.dim, {name: PRIORS[name].size for name in priors})
+        self.temperature, self.smooth, self.bf16 = temperature, smooth, bf16
 
     def features(self, batch: dict[str, Tensor]) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch dim"]]:
         """Of the depictions, and of the 3D views with view-wise mean pooling."""
@@ -60,14 +66,15 @@ class FiveTasks(nn.Module):
         return flat.float(), each.float().unflatten(0, views.shape[:2]).mean(dim=1)
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Contrast (eq. 1), and L1 per encoder and prior over known components (eq. 2 and 3)."""
+        """Contrast (eq. 1), and the error per encoder and prior over known components (eq. 2 and 3)."""
         flat, spatial = self.features(batch)
         terms = {"contrast": contrastive_loss(flat, spatial, temperature=self.temperature)}
         for view, features in (("2d", flat), ("3d", spatial)):
             for name, head in self.heads.items():
                 assert isinstance(head, PriorHead)
-                gap = head(features) - head.standardise(batch[name])
-                terms[f"{view}_{name}"] = masked_mean(gap.abs(), batch[f"{name}_known"])
+                answer, truth = head(features), head.standardise(batch[name])
+                error = smooth_l1_loss(answer, truth, reduction="none") if self.smooth else (answer - truth).abs()
+                terms[f"{view}_{name}"] = masked_mean(error, batch[f"{name}_known"])
         return terms
 
 
@@ -165,9 +172,15 @@ def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -> FiveTasks:
     """Fresh networks that follow from the seed; the heads know the scale of the priors over the training part."""
     torch.manual_seed(seed)
-    model = FiveTasks(recipe.encoder, temperature=recipe.temperature, bf16=recipe.precision == "bf16")
+    model = FiveTasks(
+        recipe.encoder,
+        priors=recipe.priors,
+        temperature=recipe.temperature,
+        smooth=recipe.smooth,
+        bf16=recipe.precision == "bf16",
+    )
     if recipe.standardise:
-        for name, (mean, std) in molecules.prior_statistics(train).items():
+        for name, (mean, std) in prior_statistics(molecules, train, recipe.priors, seed=seed).items():
             head = model.heads[name]
             assert isinstance(head, PriorHead)
             head.mean.copy_(torch.from_numpy(mean))
@@ -183,6 +196,7 @@ def loaders(
         "renderer": BallStick(recipe.size),
         "depiction": Depiction(recipe.size),
         "rotations": rotations(recipe.view_set),
+        "priors": recipe.priors,
         "seed": seed,
     }
     moving = Augmentation(views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey)
@@ -229,7 +243,7 @@ def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, job
     card = {
         "architecture": recipe.encoder,
         "views": ["2d", "3d"],
-        "priors": {name: prior.size for name, prior in PRIORS.items()},
+        "priors": {name: PRIORS[name].size for name in recipe.priors},
         "size": recipe.size,
         "view_set": recipe.view_set,
         "renderer": BallStick(recipe.size).signature,

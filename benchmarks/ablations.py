@@ -1,0 +1,96 @@
+"""What makes a teacher good: small teachers that differ in one setting, and what a linear probe reads from each.
+
+    python benchmarks/ablations.py CORPUS --out runs/ablations [--visits 40000] [--only questions,size] [--table bace]
+
+CORPUS is a folder that ``iem prepare`` wrote, without the molecules of the tables. Variants are trained with one seed
+on the same molecules, for the same number of visits; interrupted, the same command goes on. Then: R² of the priors
+on held-out molecules, retrieval, and the test score of a linear probe on frozen 3D features of each table, under the
+scaffold split. The last line is JSON.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+from iem.chem.splits import scaffold_split
+from iem.data.corpus import Corpus
+from iem.data.tables import read_table
+from iem.nn.teacher import load_teacher
+from iem.records import Split
+from iem.workflows.embed import ImageTeacher
+from iem.workflows.evaluating import on_corpus, probe
+from iem.workflows.pretrain import PRESETS, Recipe
+from iem.workflows.pretraining import train_teacher
+
+PAPER = ("atom", "bond", "geometry", "property")
+BASE = replace(PRESETS["default"], size=64, round=5_000)
+VARIANTS: dict[str, Recipe] = {
+    "default": BASE,
+    "paper's questions": replace(BASE, priors=PAPER),
+    "paper's questions, L1": replace(BASE, priors=PAPER, smooth=False),
+    "no substructures": replace(BASE, priors=("atom", "bond", "shape", "property")),
+    "coordinates for shape": replace(BASE, priors=("atom", "bond", "geometry", "property", "substructure")),
+    "L1": replace(BASE, smooth=False),
+    "96 pixels": replace(BASE, size=96),
+    "two views": replace(BASE, views=2),
+    "paper's views": replace(BASE, view_set="paper"),
+    "upright": replace(BASE, turn=False),
+    "mirrored": replace(BASE, flip=True),
+    "temperature 0.2": replace(BASE, temperature=0.2),
+}
+
+
+def folder_of(out: Path, name: str) -> Path:
+    return out / name.replace(" ", "-").replace("'", "").replace(",", "")
+
+
+def probes(folder: Path, tables: list[str], jobs: int) -> dict[str, float | None]:
+    """Test score of the linear probe on every table; molecules without a picture are left out."""
+    teacher, found = ImageTeacher(load_teacher(folder)), {}
+    for name in tables:
+        table = read_table(name)
+        seen, _ = teacher.features(table.keys, given=table.geometries, jobs=jobs)
+        drawn = ~np.isnan(seen).any(axis=1)
+        split = Split(*(rows[drawn[rows]] for rows in scaffold_split(table.keys)))
+        found[name] = probe(seen, table, split, table.task or "classification")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--visits", type=int, default=40_000)
+    parser.add_argument("--only", default=",".join(name.replace(",", "") for name in VARIANTS))
+    parser.add_argument("--table", action="append")
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    tables = options.table or ["bace", "bbbp", "esol", "lipo", "freesolv"]
+    wanted, corpus = options.only.split(","), Corpus(options.corpus)
+    results: dict[str, dict[str, Any]] = {}
+    for name, recipe in VARIANTS.items():
+        if name.replace(",", "") not in wanted:
+            continue
+        folder, started = folder_of(options.out, name), process_time()
+        if not (folder / "curve.json").exists():
+            train_teacher(options.corpus, out=folder, recipe=replace(recipe, visits=options.visits), jobs=0)
+        known = on_corpus(folder, corpus, 1000)
+        results[name] = {
+            "r2": {prior: round(errors["r2_mean"], 3) for prior, errors in known["priors"]["3d"].items()},
+            "retrieval": round(known["retrieval"]["top1"], 3),
+            "probes": {
+                table: round(score, 3) for table, score in probes(folder, tables, options.jobs).items() if score
+            },
+            "minutes": round((process_time() - started) / 60, 1),
+        }
+        print(f"{name}: {json.dumps(results[name])}", flush=True)
+    print(json.dumps({"visits": options.visits, "variants": results}))
+
+
+if __name__ == "__main__":
+    main()
