@@ -216,13 +216,14 @@ def test_words_are_no_structures() -> None:
 def test_row_numbers_and_constants_are_no_targets() -> None:
     frame = pd.DataFrame(
         {"Unnamed: 0": range(6), "mol_id": [7, 3, 4, 9, 11, 5], "plate": [2] * 6, "counted": range(3, 9)}
+        | {"Probe-Nr.": [9, 4, 2, 7, 1, 3]}
     )
     table = read_table(frame.assign(smiles=MOLECULES, logP=LOGP, note="x"))
     assert table.targets == ["logP"]
     notes = " ".join(table.notes)
-    assert "row numbers or identifiers): Unnamed: 0, mol_id, counted" in notes
+    assert "row numbers or identifiers): Unnamed: 0, mol_id, counted, Probe-Nr." in notes
     assert "same in every row): plate" in notes
-    assert table.columns.columns.tolist() == ["Unnamed: 0", "mol_id", "plate", "counted", "note"]
+    assert table.columns.columns.tolist() == ["Unnamed: 0", "mol_id", "plate", "counted", "Probe-Nr.", "note"]
     assert read_table(frame.assign(smiles=MOLECULES), targets=["mol_id"]).labels[:, 0].tolist() == [7, 3, 4, 9, 11, 5]
 
 
@@ -270,6 +271,13 @@ def test_wrong_labels_are_left_out_with_row_column_and_reason(write: Write) -> N
 def test_a_comma_may_be_thousands(write: Write) -> None:
     content = text(("smiles", MOLECULES), ("y", ["1,500", "2,000", "3", "4", "5", "8"]), separator="\t")
     assert [reject.row for reject in read_table(write(content)).rejected] == [0, 1]
+
+
+def test_decimal_commas_are_read_beside_words_with_points(write: Write) -> None:
+    content = text(("smiles", MOLECULES), ("y", ["1,5", "n.d.", "-3,25", "4,0", "5,5", "8,1"]), separator=";")
+    table = read_table(write(content))
+    assert [(reject.row, reject.reason) for reject in table.rejected] == [(1, "target 'y': 'n.d.' is not a number")]
+    np.testing.assert_array_equal(table.labels[:, 0], [1.5, np.nan, -3.25, 4.0, 5.5, 8.1])
 
 
 def test_identical_molecules_are_kept_and_conflicts_told() -> None:

@@ -25,7 +25,7 @@ WORDS |= {"positive": 1.0, "negative": 0.0}
 LARGEST = 1e15
 """Of labels, either sign: their squares, and sums of those, stay far inside single precision."""
 
-_ROW_NUMBER = re.compile(r"unnamed: \d+|id|index|idx|row|num|number|no\.?|nr\.?|[a-z]*[ _.-]id|mol_?id|[cas]id")
+_ROW_NUMBER = re.compile(r"unnamed: \d+|index|idx|row|(?:[^\W\d]*[ _.-])?(?:id|num|number|no\.?|nr\.?)|molid|[cas]id")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _STRUCTURAL = re.compile(r"[\[\]()=#\d/\\@]")
 
@@ -193,7 +193,7 @@ def _number(cell: Any) -> float | None:
 def _commas_are_points(texts: Sequence[str]) -> bool:
     commas = [text for text in texts if _DECIMAL_COMMA.fullmatch(text)]
     fractions = any(len(text.split(",")[1]) != 3 or text.lstrip("+-").startswith("0,") for text in commas)
-    return fractions and not any("." in text for text in texts)
+    return fractions and not any("." in text and _number(text) is not None for text in texts)
 
 
 class Targets(NamedTuple):
