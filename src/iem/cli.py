@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from iem.errors import IEMError
+from iem.workflows.benchmark import benchmark, report
 from iem.workflows.corpus import corpus
 from iem.workflows.draw import draw
 from iem.workflows.evaluate import evaluate
@@ -36,6 +37,10 @@ teachers.command(show)
 teachers.command(evaluate)
 teachers.command(pack)
 app.command(teachers)
+benchmarks = cyclopts.App(name="benchmark", help_format="markdown")
+benchmarks.default(benchmark)
+benchmarks.command(report)
+app.command(benchmarks)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

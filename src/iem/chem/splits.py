@@ -1,12 +1,14 @@
 """Divide molecules into a part to learn from, a part to choose by and a part to test on."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from joblib import Parallel, delayed
-from rdkit.Chem import Mol
+from rdkit.Chem import Mol, rdFingerprintGenerator
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
+from rdkit.DataStructs import BulkTanimotoSimilarity
+from rdkit.SimDivFilters.rdSimDivPickers import LeaderPicker
 
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, TableError
@@ -14,6 +16,9 @@ from iem.records import Split
 
 PARTS = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "test": "test"}
 """What a split column may say, in any case, and which part it means."""
+
+ALIKE = 0.35
+"""Tanimoto similarity of ECFP4 from which two molecules are of one cluster."""
 
 CHUNK = 2_000
 """Molecules whose scaffolds one worker finds at a time."""
@@ -46,10 +51,61 @@ def scaffold_split(molecules: Sequence[str | Mol], fractions: tuple[float, float
         TableError: a part would be empty.
     """
     _check(fractions)
-    groups: dict[str, list[int]] = {}
-    for row, name in enumerate(_scaffolds(molecules)):
+    return _by_groups(_scaffolds(molecules), fractions, "scaffold")
+
+
+def cluster_split(keys: Sequence[str], fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)) -> Split:
+    """Molecules that look alike stay together; otherwise like the scaffold split, and deterministic.
+
+    Sphere exclusion on ECFP4: the first molecule that is not like any leader (Tanimoto similarity under 0.35) becomes
+    one, and every molecule belongs to the leader that it is most like.
+
+    Args:
+        keys: canonical SMILES of every row.
+        fractions: shares of train, valid and test; they sum to 1.
+
+    Raises:
+        ConfigError: the fractions are not shares.
+        TableError: a part would be empty.
+    """
+    _check(fractions)
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    distinct = sorted(set(keys))
+    prints = [generator.GetFingerprint(parse(key)) for key in distinct]
+    leaders = list(LeaderPicker().LazyBitVectorPick(prints, len(prints), 1 - ALIKE))
+    likes = np.stack([BulkTanimotoSimilarity(prints[leader], prints) for leader in leaders])
+    names = dict(zip(distinct, likes.argmax(axis=0).tolist(), strict=True))
+    return _by_groups([names[key] for key in keys], fractions, "cluster")
+
+
+def fold_split(keys: Sequence[str], *, repeat: int, fold: int) -> Split:
+    """One of five folds of a cross-validation: 70 % to learn from, 10 % to choose by, 20 % to test on.
+
+    Args:
+        keys: canonical SMILES of every row; all rows of one key are in one part.
+        repeat: which shuffling, from 0.
+        fold: which fifth is the test part, 0 to 4.
+
+    Raises:
+        ConfigError: no such fold.
+        TableError: a part would be empty.
+    """
+    if not 0 <= fold < 5:
+        raise ConfigError("fold", fold, "it must be 0 to 4")
+    _, molecule = np.unique(np.asarray(keys, dtype=object), return_inverse=True)
+    tenth = np.random.default_rng(repeat).permutation(molecule.max() + 1)[molecule] % 10
+    part = np.zeros(len(keys), dtype=np.int64)
+    part[tenth == (2 * fold + 2) % 10] = 1
+    part[tenth // 2 == fold] = 2
+    return _split([np.flatnonzero(part == number) for number in range(3)], f"split of {len(keys)} rows into five")
+
+
+def _by_groups(names: Sequence[Hashable], fractions: tuple[float, float, float], kind: str) -> Split:
+    """Whole groups, the largest first, to the first part that has room for them; see ``scaffold_split``."""
+    groups: dict[Hashable, list[int]] = {}
+    for row, name in enumerate(names):
         groups.setdefault(name, []).append(row)
-    most_train, most_valid = fractions[0] * len(molecules), (fractions[0] + fractions[1]) * len(molecules)
+    most_train, most_valid = fractions[0] * len(names), (fractions[0] + fractions[1]) * len(names)
     train: list[int] = []
     valid: list[int] = []
     test: list[int] = []
@@ -60,7 +116,7 @@ def scaffold_split(molecules: Sequence[str | Mol], fractions: tuple[float, float
             valid += rows
         else:
             test += rows
-    return _split((train, valid, test), f"scaffold split of {len(molecules)} molecules with {len(groups)} scaffolds")
+    return _split((train, valid, test), f"{kind} split of {len(names)} molecules with {len(groups)} {kind}s")
 
 
 def random_split(keys: Sequence[str], seed: int, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)) -> Split:

@@ -178,7 +178,11 @@ class GraphBatch(NamedTuple):
     """The teacher's features, float (batch, dim); NaN rows for molecules without a picture."""
     atoms: Tensor
     """Heavy atoms of each molecule, int64 (batch,): how far its geometry prior is known."""
+    answers: dict[str, tuple[Tensor, Tensor]]
+    """Standardised answers to prior questions and where they are known, float and bool (batch, size), by name."""
 
     def to(self, device: torch.device) -> "GraphBatch":
         """The same batch on another device."""
-        return GraphBatch(*(part.to(device) for part in self))
+        graphs, labels, features, atoms, answers = self
+        moved = {name: (values.to(device), known.to(device)) for name, (values, known) in answers.items()}
+        return GraphBatch(graphs.to(device), labels.to(device), features.to(device), atoms.to(device), moved)

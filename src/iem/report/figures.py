@@ -337,3 +337,23 @@ def element_shares(shares: Mapping[str, float]) -> str:
         axes.grid(visible=False, axis="x")
         axes.margins(x=0.01)
         return _svg(figure)
+
+
+def forest(gaps: Sequence[tuple[str, float, float, float]]) -> str:
+    """Differences with their intervals, one line each.
+
+    Args:
+        gaps: name, mean, low and high end; positive is better.
+    """
+    with _styled("forest"):
+        figure = Figure(figsize=(7.4, 0.6 + 0.22 * len(gaps)))
+        axes = figure.subplots()
+        axes.axvline(0, color=INK, alpha=0.5, linewidth=0.8)
+        for place, (_, mean, low, high) in enumerate(gaps):
+            shade = COLOURS[0] if low > 0 else COLOURS[3] if high < 0 else INK
+            axes.plot([low, high], [place, place], color=shade, linewidth=1.8)
+            axes.plot(mean, place, "D", color=shade, markersize=4)
+        axes.set_yticks(range(len(gaps)), [_short(name, 48) for name, *_ in gaps])
+        axes.set(ylim=(len(gaps) - 0.4, -0.6), xlabel="difference, positive is better")
+        axes.grid(visible=False, axis="y")
+        return _svg(figure)

@@ -1,22 +1,30 @@
 """Models that need no graph network: what every chemist has, and what a student must beat."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
+from scipy.linalg import LinAlgWarning
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.preprocessing import StandardScaler
 
 from iem.chem.molecules import parse
+from iem.records import Split
+from iem.workflows.metrics import mean_score, scores
 
 BITS = 2048
 TREES = 500
+STRENGTHS = 10.0 ** np.arange(-5, 4)
+"""Of the linear models' regularisation; the validation part chooses."""
 
 
 def fingerprints(keys: Sequence[str]) -> np.ndarray:
@@ -81,3 +89,39 @@ def _model(kind: str, task: str, seed: int) -> Any:
         return forest(n_estimators=TREES, random_state=seed, n_jobs=1)
     boosting = HistGradientBoostingClassifier if classification else HistGradientBoostingRegressor
     return boosting(random_state=seed)
+
+
+def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: str) -> np.ndarray:
+    """Outputs for all molecules of a linear model per target, its strength the best on the validation part.
+
+    Args:
+        values: representation, float (molecules, features).
+        labels: float (molecules, targets), NaN where missing.
+        split: the three parts; the test part is not looked at.
+        task: ``classification`` (logistic regression; the outputs are log-odds) or ``regression`` (ridge).
+
+    Returns:
+        float64 (molecules, targets).
+    """
+    scaled = StandardScaler().fit(values[split.train]).transform(values)
+    best, chosen = -np.inf, np.zeros(labels.shape)
+    for strength in STRENGTHS:
+        outputs = np.column_stack([_linear(scaled, column, split.train, task, strength) for column in labels.T])
+        figure = mean_score(scores(task, labels[split.valid], outputs[split.valid]))
+        figure = figure if task == "classification" else -figure
+        if figure > best:
+            best, chosen = figure, outputs
+    return chosen
+
+
+def _linear(scaled: np.ndarray, labels: np.ndarray, train: np.ndarray, task: str, strength: float) -> np.ndarray:
+    """Outputs for all molecules of a model trained on the labelled ones of ``train``."""
+    rows = train[~np.isnan(labels[train])]
+    if task == "regression":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LinAlgWarning)  # of the least strengths, which lose by validation
+            return Ridge(alpha=strength * len(rows)).fit(scaled[rows], labels[rows]).predict(scaled)
+    if len(np.unique(labels[rows])) < 2:
+        return np.zeros(len(labels))
+    model = LogisticRegression(C=1 / (strength * len(rows)), max_iter=1000)
+    return model.fit(scaled[rows], labels[rows]).decision_function(scaled)

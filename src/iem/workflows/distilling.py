@@ -1,8 +1,9 @@
 """How one student is trained: by labels, and by what the frozen teacher says (eq. 5 to 8)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, final
 
 import lightning
@@ -13,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from iem.data.datasets import GraphBatch, Rounds
 from iem.losses.enhancers import knowledge_enhancer, task_enhancer, task_loss
-from iem.losses.terms import weigh
-from iem.nn.heads import PriorHead
+from iem.losses.terms import masked_mean, weigh
+from iem.nn.heads import PriorHead, prior_heads
 from iem.students.predictor import Predictor
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.metrics import mean_score, scores
@@ -36,6 +37,8 @@ class Lesson:
     """λ_KE of eq. 8."""
     te: float
     """λ_TE of eq. 8."""
+    priors: float = 0.0
+    """Weight of the prior questions as plain auxiliary tasks, answered from the molecule itself: no picture."""
     te_head: Literal["own", "shared"]
     """Who turns teacher features into task logits: a head of their own, trained on the labels along the way, or the
     student's task head, as the paper draws it."""
@@ -52,16 +55,22 @@ class Molecules(NamedTuple):
     """float32 (molecules, dim), the teacher's; NaN rows where there is no picture, width 0 without a teacher."""
     atoms: np.ndarray
     """Heavy atoms, int64 (molecules,)."""
+    answers: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({})
+    """To prior questions, by name: standardised float32 values and where they are known, (molecules, size) each."""
 
     def loader(self, student: Any, rows: np.ndarray, *, batch_size: int, shuffle_seed: int | None) -> DataLoader:
         """Batches of the molecules in these rows, shuffled anew in every epoch if a seed is given."""
         labels, features = torch.from_numpy(self.labels).float(), torch.from_numpy(self.features)
         atoms = torch.from_numpy(self.atoms)
+        answers = {
+            name: (torch.from_numpy(values), torch.from_numpy(known)) for name, (values, known) in self.answers.items()
+        }
 
         def collate(items: Sequence[tuple[int, int]]) -> GraphBatch:
             picked = [index for _, index in items]
             graphs = student.collate([self.graphs[index] for index in picked])
-            return GraphBatch(graphs, labels[picked], features[picked], atoms[picked])
+            asked = {name: (values[picked], known[picked]) for name, (values, known) in answers.items()}
+            return GraphBatch(graphs, labels[picked], features[picked], atoms[picked], asked)
 
         if shuffle_seed is None:
             order: Any = [(0, int(row)) for row in rows]
@@ -108,15 +117,21 @@ class Distillation(lightning.LightningModule):
     Args:
         predictor: the student with its heads.
         lesson: settings.
-        heads: the teacher's four frozen prior heads; None trains without a teacher.
+        heads: the teacher's frozen prior heads; None for a teacher that has none, and then there is no L_KE.
         judge: the teacher's own task head, where ``lesson.te_head`` is ``own``.
+        auxiliary: heads of the student's own for the answers that come with the molecules.
     """
 
     def __init__(
-        self, predictor: Predictor, lesson: Lesson, heads: nn.ModuleDict | None, judge: FeatureJudge | None
+        self,
+        predictor: Predictor,
+        lesson: Lesson,
+        heads: nn.ModuleDict | None,
+        judge: FeatureJudge | None,
+        auxiliary: nn.ModuleDict | None = None,
     ) -> None:
         super().__init__()
-        self.predictor, self.lesson, self.judge = predictor, lesson, judge
+        self.predictor, self.lesson, self.judge, self.auxiliary = predictor, lesson, judge, auxiliary
         self.frozen = [] if heads is None else [heads]  # in a list: neither trained nor saved with the student
         self.outputs: list[Tensor] = []
         self.truths: list[Tensor] = []
@@ -126,10 +141,15 @@ class Distillation(lightning.LightningModule):
         labels = self.predictor.standardise(batch.labels)
         terms = {"task": task_loss(logits, labels, self.lesson.task)}
         weights = {"task": 1.0}
+        if self.auxiliary is not None:
+            for name, head in self.auxiliary.items():
+                values, present = batch.answers[name]
+                terms[f"prior_{name}"] = masked_mean((head(features) - values).abs(), present)
+                weights[f"prior_{name}"] = self.lesson.priors
         pictured = ~batch.features.isnan().any(dim=1)
-        if self.frozen and pictured.any():
+        if batch.features.shape[1] and pictured.any():
             seen = batch.features[pictured]
-            if self.lesson.ke:
+            if self.lesson.ke and self.frozen:
                 known = _known(self.frozen[0], batch.atoms[pictured])
                 knowledge = knowledge_enhancer(self.frozen[0], features[pictured], seen, known)
                 terms |= {f"ke_{name}": term for name, term in knowledge.items()}
@@ -244,16 +264,17 @@ def train_student(
         train: rows to learn from.
         valid: rows that choose the epoch whose weights are kept.
         lesson: settings.
-        heads: the teacher's prior heads, or None to train on labels alone.
+        heads: the teacher's prior heads; None where there are none, or no teacher.
         checkpoint: file that holds the state of an unfinished training.
         tick: called after each epoch with its number and validation score.
     """
     torch.manual_seed(lesson.seed)
-    pictured = ~np.isnan(molecules.features[train]).any(axis=1)
-    if not pictured.any():  # nothing to be taught by
-        heads = None
-    taught = heads is not None and lesson.te and lesson.te_head == "own"
-    judge = FeatureJudge(molecules.features[train][pictured], molecules.labels.shape[1]) if taught else None
+    seen = molecules.features[train]
+    seen = seen[~np.isnan(seen).any(axis=1)] if seen.shape[1] else seen[:0]
+    taught = lesson.te and lesson.te_head == "own" and len(seen)
+    judge = FeatureJudge(seen, molecules.labels.shape[1]) if taught else None
+    sizes = {name: values.shape[1] for name, (values, _) in molecules.answers.items()}
+    auxiliary = prior_heads(predictor.head.in_features, sizes) if lesson.priors and sizes else None
     student = predictor.student
     best, curve = Best(), Curve(tick)
     keeper = Checkpoints(
@@ -268,7 +289,7 @@ def train_student(
     trainer = quiet_trainer(max_epochs=lesson.epochs, callbacks=[curve, best, keeper])
     run_to_end(
         trainer,
-        Distillation(predictor, lesson, heads, judge),
+        Distillation(predictor, lesson, heads, judge, auxiliary),
         molecules.loader(student, train, batch_size=lesson.batch_size, shuffle_seed=lesson.seed),
         molecules.loader(student, valid, batch_size=EVALUATION_BATCH, shuffle_seed=None),
         checkpoint=checkpoint,

@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from rdkit.Chem import rdFingerprintGenerator
 from rich.table import Table as Grid
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -28,13 +25,12 @@ from iem.records import Split
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
+from iem.workflows.baselines import fingerprints, probe_outputs
 from iem.workflows.console import console, progress, say
 from iem.workflows.embed import ImageTeacher
 from iem.workflows.metrics import METRICS, mean_score, scores
 from iem.workflows.pretraining import held_out_part
 
-STRENGTHS = 10.0 ** np.arange(-5, 4)
-"""Of the probes' regularisation; the validation part chooses."""
 BATCH = 64
 
 
@@ -164,42 +160,11 @@ def untrained(card: Mapping[str, Any]) -> Teacher:
     return Teacher(encoder, prior_heads(encoder.dim, card["priors"]), {**card, "digest": "untrained 0"})
 
 
-def fingerprints(keys: Sequence[str]) -> np.ndarray:
-    """ECFP4 counts, float32 (molecules, 2048)."""
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    return np.stack([generator.GetCountFingerprintAsNumPy(parse(key)) for key in keys]).astype(np.float32)
-
-
 def probe(values: np.ndarray, table: Table, split: Split, task: str) -> float | None:
-    """Test score of the linear model, one per target, whose strength is best on the validation part.
-
-    Args:
-        values: representation, float (molecules, features).
-        table: labels.
-        split: the three parts.
-        task: ``classification`` (logistic regression) or ``regression`` (ridge).
-    """
-    scaled = StandardScaler().fit(values[split.train]).transform(values)
-    best, chosen = -np.inf, np.full(table.labels.shape[1], np.nan)
-    for strength in STRENGTHS:
-        outputs = np.column_stack([_linear(scaled, labels, split.train, task, strength) for labels in table.labels.T])
-        figure = mean_score(scores(task, table.labels[split.valid], outputs[split.valid]))
-        figure = figure if task == "classification" else -figure
-        if figure > best:
-            best, chosen = figure, scores(task, table.labels[split.test], outputs[split.test])
-    score = mean_score(chosen)
+    """Test score of the linear probe; None where there is none."""
+    outputs = probe_outputs(values, table.labels, split, task)
+    score = mean_score(scores(task, table.labels[split.test], outputs[split.test]))
     return None if np.isnan(score) else score
-
-
-def _linear(scaled: np.ndarray, labels: np.ndarray, train: np.ndarray, task: str, strength: float) -> np.ndarray:
-    """Outputs for all molecules of a model trained on the labelled ones of ``train``."""
-    rows = train[~np.isnan(labels[train])]
-    if task == "regression":
-        return Ridge(alpha=strength * len(rows)).fit(scaled[rows], labels[rows]).predict(scaled)
-    if len(np.unique(labels[rows])) < 2:
-        return np.zeros(len(labels))
-    model = LogisticRegression(C=1 / (strength * len(rows)), max_iter=1000)
-    return model.fit(scaled[rows], labels[rows]).decision_function(scaled)
 
 
 def show_corpus(figures: Mapping[str, Any]) -> None:

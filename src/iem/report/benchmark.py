@@ -1,0 +1,50 @@
+"""The page about a benchmark: one HTML file with everything inside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from iem.report import figures
+from iem.report.html import filled
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkContent:
+    """Everything that the page is made of; plain types only."""
+
+    title: str
+    """Name of the folder."""
+    command: str
+    """What makes this page again."""
+    summary: str
+    """What came out, in a few sentences."""
+    scores: Sequence[tuple[str, str, str, str, str, str]]
+    """Table, student, method, split, score here, score of the paper."""
+    gaps: Sequence[tuple[str, float, float, float, float, bool]]
+    """What is compared; mean difference, low and high end of its interval, corrected p, beyond one deviation."""
+    ranks: Sequence[tuple[str, float, int]]
+    """Student and method, mean rank, number of tables; best first."""
+    runs: int
+    hours: float
+    """Of one core, in all."""
+    causes: Mapping[str, Sequence[str]]
+    """Settings of the runs; more than one value means that runs of different settings are in the folder."""
+    versions: Mapping[str, str]
+
+
+def benchmark_page(content: BenchmarkContent) -> str:
+    """The finished HTML: no request leaves it."""
+    found: list[dict[str, Any]] = []
+    if content.gaps:
+        found.append(
+            {
+                "title": "Differences to the student alone",
+                "svg": Markup(figures.forest([gap[:4] for gap in content.gaps])),
+                "caption": "Mean over seeds with its 95 % confidence interval; right of zero is better. ROC-AUC in "
+                "points, RMSE in per cent.",
+                "alt": content.summary,
+            }
+        )
+    return filled("benchmark.html.j2", content=content, figures=found)

@@ -1,0 +1,81 @@
+"""The verb ``iem benchmark``: the paper's tables, baselines and controls, run by run."""
+
+from pathlib import Path
+from typing import Literal
+
+from iem.errors import ConfigError
+
+Plan = Literal["table1", "table2", "table3", "table4", "table5", "table6", "baselines", "controls"]
+
+
+def benchmark(
+    plan: Plan,
+    *,
+    out: Path = Path("benchmark"),
+    datasets: tuple[str, ...] = (),
+    students: tuple[str, ...] = (),
+    methods: tuple[str, ...] = (),
+    seeds: int = 10,
+    split: str = "scaffold",
+    teacher: str = "default",
+    preset: Literal["default", "paper"] = "default",
+    epochs: int | None = None,
+    ke: float | None = None,
+    te: float | None = None,
+    list_runs: bool = False,
+    jobs: int = 1,
+    engine: str = "cores",
+    address: str | None = None,
+) -> None:
+    """Reproduce a table of the paper, or put baselines and controls beside it.
+
+    table1 and table2: a student without and with the teacher on the classification and the regression tables; table3:
+    four students; table4: kinds of pictures; table5: fewer pictures; table6: each enhancer alone; baselines:
+    fingerprints, descriptors and teacher features without a graph network; controls: what else could explain a gain.
+
+    A run is one table, student, method and seed. OUT keeps every finished run under everything that it depends on, so
+    the same command goes on where it was, several commands may share one OUT, and "iem benchmark report OUT" shows all.
+
+    Args:
+        plan: What to run.
+        out: Folder for the results.
+        datasets: Only these tables, by name; repeat the option for several.
+        students: Only these graph networks.
+        methods: Only these methods.
+        seeds: Seeds 0, 1, ... of every run; the paper took ten.
+        split: "scaffold" (Hu et al., 8:1:1), "random" (a split for each seed), "cluster" (by similarity of ECFP4,
+            8:1:1), or "cv5x5" (five times five-fold cross-validation; seeds count its 25 folds).
+        teacher: "default" or a folder that "iem pretrain" wrote.
+        preset: Of the training, as in "iem fit".
+        epochs: At most so many passes over the training part [100].
+        ke: λ_KE, as in "iem fit".
+        te: λ_TE, as in "iem fit".
+        list_runs: Show the runs and which of them are done, and stop.
+        jobs: Runs at a time; each takes one core.
+        engine: "cores" of this machine, or "ray" for a Ray cluster whose machines share OUT.
+        address: Of the Ray cluster.
+    """
+    if seeds < 1:
+        raise ConfigError("--seeds", seeds, "at least one is needed")
+    from iem.workflows.benchmarking import Protocol, planned, run_all
+
+    given = {"epochs": epochs, "ke": ke, "te": te}
+    protocol = Protocol.of(
+        split=split,
+        teacher=teacher,
+        preset=preset,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+    runs = planned(plan, datasets, students, methods, seeds)
+    run_all(runs, protocol, out=Path(out), list_runs=list_runs, jobs=jobs, engine=engine, address=address)
+
+
+def report(out: Path = Path("benchmark")) -> None:
+    """Write the tables of all finished runs in OUT: results.jsonl, results.md and report.html.
+
+    Args:
+        out: Folder that "iem benchmark" wrote.
+    """
+    from iem.workflows.comparing import write_report
+
+    write_report(Path(out))

@@ -1,0 +1,63 @@
+"""Ways to come from a table to predictions: the paper's, their parts, controls, and models without a graph network."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """One way; the settings that differ between ways, and nothing else."""
+
+    about: str
+    """In a few words, for the report."""
+    model: Literal["student", "rf", "gb", "probe"] = "student"
+    """What learns: a graph network, a random forest, gradient boosting, or a linear model."""
+    sees: Literal["nothing", "3d", "2d", "flat", "descriptors", "ecfp"] = "nothing"
+    """Whose features teach the student, or what another model takes as input: the teacher's of 3D views, of the
+    depiction, of the flat layout in ball-and-stick style; RDKit's descriptors; ECFP4 counts."""
+    ke: bool = False
+    """With the knowledge enhancer."""
+    te: bool = False
+    """With the task enhancer."""
+    share: float = 1.0
+    """Of the training molecules that have pictures."""
+    shuffled: bool = False
+    """Every molecule is taught by the picture of another."""
+    untrained: bool = False
+    """The teacher never learned anything."""
+    priors: bool = False
+    """The teacher's questions as plain auxiliary tasks, answered from the molecule."""
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether another seed gives another model."""
+        return self.model in ("student", "rf")
+
+
+TAUGHT: dict[str, Any] = {"ke": True, "te": True}
+
+METHODS: dict[str, Method] = {
+    "plain": Method(about="the student alone"),
+    "iem": Method(about="both enhancers, 3D views", sees="3d", **TAUGHT),
+    "ke": Method(about="knowledge enhancer alone, 3D views", sees="3d", ke=True),
+    "te": Method(about="task enhancer alone, 3D views", sees="3d", te=True),
+    "2d": Method(about="both enhancers, RDKit depictions", sees="2d", **TAUGHT),
+    "flat": Method(about="both enhancers, flat ball-and-stick pictures", sees="flat", **TAUGHT),
+    **{
+        f"images {share}%": Method(
+            about=f"both enhancers, pictures of {share} % of the molecules", sees="3d", share=share / 100, **TAUGHT
+        )
+        for share in (5, 10, 20, 50)
+    },
+    "priors": Method(about="the teacher's questions as auxiliary tasks, no picture", priors=True),
+    "shuffled": Method(about="both enhancers, pictures of other molecules", sees="3d", shuffled=True, **TAUGHT),
+    "untrained": Method(about="both enhancers, a teacher that learned nothing", sees="3d", untrained=True, **TAUGHT),
+    "descriptors": Method(about="task enhancer, taught by RDKit's descriptors", sees="descriptors", te=True),
+    "ecfp": Method(about="task enhancer, taught by ECFP4 counts", sees="ecfp", te=True),
+    "ecfp+rf": Method(about="random forest on ECFP4 counts", model="rf", sees="ecfp"),
+    "ecfp+gb": Method(about="gradient boosting on ECFP4 counts", model="gb", sees="ecfp"),
+    "descriptors+gb": Method(about="gradient boosting on RDKit's descriptors", model="gb", sees="descriptors"),
+    "probe": Method(about="linear model on the teacher's features", model="probe", sees="3d"),
+}
+"""By name. ``priors``, ``shuffled``, ``untrained``, ``descriptors`` and ``ecfp`` are controls: only what beats them is
+owed to the pictures."""

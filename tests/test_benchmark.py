@@ -1,0 +1,328 @@
+"""The benchmark: which runs there are, that each is done once and exactly, and what is said of them."""
+
+import fcntl
+import json
+import math
+import os
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import r2_score
+
+from iem.cli import main
+from iem.data.catalogue import DATASETS
+from iem.data.published import TABLE1, TABLE2, reported
+from iem.data.tables import read_table
+from iem.errors import ArtifactError, ConfigError, UnknownNameError
+from iem.records import Split
+from iem.workflows import benchmarking, comparing
+from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
+from iem.workflows.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
+from iem.workflows.comparing import Row, gaps_of, holm, ranks, read_results, rows_of
+from iem.workflows.methods import METHODS
+from iem.workflows.schooling import _withheld, standardised
+
+SMILES = [
+    *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
+    *("C1CCCCC1", "OC1CCCCC1", "CC(=O)C", "CCC(=O)C", "CC#N", "c1ccsc1", "FC(F)(F)c1ccccc1", "Clc1ccccc1", "BrCCBr"),
+    *("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "OCC(O)C(O)C(O)C(O)C=O", "NC(Cc1ccccc1)C(=O)O", "C[Si](C)(C)C", "CSC", "O=C=O"),
+    *("c1ccc2ccccc2c1", "C1CCNCC1", "c1ccc2[nH]ccc2c1", "O=C1CCCCC1", "C1CCOC1", "c1cnc2ccccc2c1", "C1CC1", "C1COCCN1"),
+]
+WAYS = (
+    "plain",
+    "iem",
+    "priors",
+    "shuffled",
+    "untrained",
+    "descriptors",
+    "images 50%",
+    "flat",
+    "ecfp+rf",
+    "ecfp+gb",
+    "probe",
+)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The named table is a small one, so that a run takes a second."""
+    frame = pd.DataFrame({"smiles": SMILES, "y": [float(len(text)) for text in SMILES]})
+
+    def read(name):
+        assert name == "freesolv"
+        return read_table(frame, targets=["y"])
+
+    monkeypatch.setattr(benchmarking, "read_table", read)
+    caches = (benchmarking.table_of, benchmarking.split_of, benchmarking._scaffold, benchmarking._cluster)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.fixture
+def protocol(teacher_folder):
+    return Protocol.of(split="scaffold", teacher=str(teacher_folder), preset="default", epochs=2, batch_size=8)
+
+
+def everything(runs, protocol, out):
+    run_all(runs, protocol, out=out, list_runs=False, jobs=1, engine="cores", address=None)
+    return {result["key"]: result for result in read_results(out)}
+
+
+def test_the_plans_are_those_of_the_paper():
+    assert len(planned("table1", (), (), (), 10)) == 8 * 2 * 10
+    assert len(planned("table2", (), (), (), 10)) == 4 * 2 * 10
+    assert len(planned("table3", (), (), (), 1)) == 8 * 2 * 4
+    assert {run.method for run in planned("table6", (), (), (), 1)} == {"plain", "te", "ke", "iem"}
+    some = planned("controls", ("esol",), (), ("iem", "priors"), 2)
+    assert some == [Run("esol", "gin", way, seed) for seed in range(2) for way in ("iem", "priors")]
+    assert [run.seed for run in planned("baselines", ("esol",), (), ("probe",), 5)] == [0]
+    for tables, _, ways in PLANS.values():
+        assert set(tables) <= set(DATASETS)
+        assert set(ways) <= set(METHODS)
+
+
+@pytest.mark.parametrize("students", [(), ("gin",)])
+def test_names_that_do_not_exist(students):
+    with pytest.raises(UnknownNameError, match="no benchmark table is called 'esoll'"):
+        planned("table2", ("esoll",), students, (), 1)
+    with pytest.raises(UnknownNameError, match="no method is called 'magic'"):
+        planned("table2", (), students, ("magic",), 1)
+    with pytest.raises(UnknownNameError, match="no student is called 'gim'"):
+        planned("table2", (), ("gim",), (), 1)
+
+
+@pytest.mark.slow
+def test_every_method_runs_and_nothing_is_done_twice(small, protocol, tmp_path):
+    runs = planned("controls", ("freesolv",), (), WAYS, 1)
+    first = everything(runs, protocol, tmp_path)
+    assert len(first) == len(WAYS)
+    for result in first.values():
+        assert math.isfinite(result["test"])
+        assert result["molecules"] == {"train": 26, "valid": 3, "test": 4}
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()}
+    assert everything(runs, protocol, tmp_path) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").iterdir()} == stamps
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert {line["key"] for line in lines} == set(first)
+    assert not list((tmp_path / "unfinished").iterdir())
+
+    assert main(["benchmark", "report", str(tmp_path)]) == 0
+    page, text = (tmp_path / "report.html").read_text(), (tmp_path / "results.md").read_text()
+    for way in WAYS:
+        assert METHODS[way].about.replace("'", "&#39;") in page
+        assert f"| {way} |" in text
+
+
+def test_a_run_depends_on_its_settings_and_on_nothing_else(small, protocol):
+    run = Run("freesolv", "gin", "plain", 0)
+    key = key_of(protocol.settings(run))
+    assert key == key_of(replace(protocol, teacher="elsewhere", digest="other").settings(run)), "no teacher, no cause"
+    others = [
+        replace(protocol, recipe=replace(protocol.recipe, lr=1.0)).settings(run),
+        replace(protocol, split="random").settings(run),
+        protocol.settings(run._replace(seed=1)),
+        protocol.settings(run._replace(method="iem")),
+        replace(protocol, digest="other").settings(run._replace(method="iem")),
+    ]
+    assert len({key, *map(key_of, others)}) == 6
+
+
+def test_two_processes_share_a_folder(small, protocol, tmp_path, capsys):
+    runs = [Run("freesolv", "none", "ecfp+gb", 0), Run("freesolv", "none", "probe", 0)]
+    (tmp_path / "claims").mkdir()
+    with (tmp_path / "claims" / key_of(protocol.settings(runs[0]))).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # another process is at it
+        assert len(everything(runs, protocol, tmp_path)) == 1
+        assert "1 run left to another process" in capsys.readouterr().err
+    assert len(everything(runs, protocol, tmp_path)) == 2  # it died, and its claim with it
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(small, protocol, tmp_path, monkeypatch):
+    from iem.workflows import distilling
+
+    run = Run("freesolv", "gin", "plain", 0)
+    longer = replace(protocol, recipe=replace(protocol.recipe, epochs=8))
+    settings = longer.settings(run)
+    for name in ("whole", "broken"):
+        for folder in ("runs", "claims", "unfinished"):
+            (tmp_path / name / folder).mkdir(parents=True)
+    whole = do_run(run, settings, longer, tmp_path / "whole")
+    original, epochs = distilling.Curve.on_train_epoch_end, []
+
+    def kill(self, trainer, module):
+        epochs.append(trainer.current_epoch)
+        if trainer.current_epoch == 6 and epochs.count(6) == 1:
+            raise KeyboardInterrupt
+        original(self, trainer, module)
+
+    monkeypatch.setattr(distilling.Curve, "on_train_epoch_end", kill)
+    with pytest.raises(KeyboardInterrupt):
+        do_run(run, settings, longer, tmp_path / "broken")
+    again = do_run(run, settings, longer, tmp_path / "broken")
+    assert epochs == [0, 1, 2, 3, 4, 5, 6, 5, 6, 7]
+    assert again["test"] == whole["test"]
+
+
+def test_a_damaged_result_and_an_empty_folder_are_named(tmp_path, capsys):
+    assert main(["benchmark", "report", str(tmp_path)]) == 1
+    assert "holds no finished run; iem benchmark makes some" in capsys.readouterr().err
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "0.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"0\.json is no result of a run"):
+        read_results(tmp_path)
+    with pytest.raises(ConfigError, match="--split is 'scafold'"):
+        Protocol.of(split="scafold", teacher="default", preset="default")
+
+
+def test_the_list_of_runs_does_nothing(small, protocol, tmp_path, capsys):
+    run_all(
+        planned("table2", ("freesolv",), (), ("plain",), 2),
+        protocol,
+        out=tmp_path / "out",
+        list_runs=True,
+        jobs=1,
+        engine="cores",
+        address=None,
+    )
+    assert capsys.readouterr().err.count("to do") == 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_differences_are_paired_and_corrected():
+    rng = np.random.default_rng(0)
+    plain, iem, priors = ({seed: float(value) for seed, value in enumerate(rng.normal(0.7, 0.02, 5))} for _ in range(3))
+    iem = {
+        seed: plain[seed] + 0.03 + value for seed, value in enumerate(rng.normal(0, 0.004, 4))
+    }  # one seed is missing
+    rows = [
+        Row("bace", "gin", way, "scaffold", seeds, 0)
+        for way, seeds in (("plain", plain), ("iem", iem), ("priors", priors))
+    ]
+    ours, control = gaps_of(rows)
+    ours_alone = stats.ttest_rel([iem[seed] for seed in range(4)], [plain[seed] for seed in range(4)])
+    interval = ours_alone.confidence_interval(0.95)
+    assert ours.seeds == 4
+    assert (ours.low, ours.high) == (pytest.approx(100 * interval.low), pytest.approx(100 * interval.high))
+    control_alone = stats.ttest_rel(list(priors.values()), list(plain.values()))
+    assert [ours.p, control.p] == pytest.approx(holm([ours_alone.pvalue, control_alone.pvalue]))
+    assert ours.beyond == (
+        np.mean(list(iem.values())) - np.mean([plain[s] for s in range(4)])
+        > np.std([plain[s] for s in range(4)], ddof=1)
+    )
+
+    lower = [
+        Row("esol", "gin", way, "scaffold", dict.fromkeys(range(3), v), 0) for way, v in (("plain", 2.0), ("iem", 1.5))
+    ]
+    assert gaps_of(lower)[0].mean == pytest.approx(25.0), "a smaller RMSE is better"
+
+
+def test_ranks_are_over_the_tables_that_all_have():
+    rows = [
+        Row("bace", "gin", "plain", "scaffold", {0: 0.7}, 0),
+        Row("bace", "gin", "iem", "scaffold", {0: 0.8}, 0),
+        Row("esol", "gin", "plain", "scaffold", {0: 1.0}, 0),
+        Row("esol", "gin", "iem", "scaffold", {0: 2.0}, 0),
+        Row("esol", "none", "ecfp+rf", "scaffold", {0: 0.1}, 0),
+    ]
+    assert ranks(rows) == [("gin plain", 1.5, 2), ("gin iem", 1.5, 2)]
+
+
+def test_runs_of_other_settings_are_not_mixed():
+    def result(seed, version, test):
+        settings = {
+            "dataset": "esol",
+            "student": "gin",
+            "method": "plain",
+            "split": "scaffold",
+            "seed": seed,
+            "version": version,
+        }
+        return {"settings": settings, "test": test, "targets_dropped": 0}
+
+    [row], causes = rows_of([result(0, "1", 1.0), result(1, "1", 2.0), result(0, "2", 9.0)])
+    assert row.seeds == {0: 1.0, 1: 2.0}
+    assert causes["version"] == ["1", "2"]
+
+
+def test_published_numbers():
+    averages = [np.mean([mean for mean, _ in TABLE1[row]]) for row in (("gin", "plain"), ("gin", "iem"))]
+    assert averages == [pytest.approx(66.68, abs=0.01), pytest.approx(70.16, abs=0.01)]  # as printed in the last column
+    assert reported("esol", "gin", "plain") == TABLE2["gin", "plain"][0] == (1.472, 0.038)
+    assert reported("bace", "gin", "iem") == (0.777, 0.035)
+    assert reported("freesolv", "gin", "iem") is None
+
+
+def test_pictures_are_withheld_from_whole_molecules():
+    keys = ["CCO", "CCN", "CCO", "CCC", "CCCl"]
+    features = np.arange(10, dtype=np.float32).reshape(5, 2)
+    half = _withheld(METHODS["images 50%"], features, keys, 0)
+    gone = np.isnan(half).any(axis=1)
+    assert gone[0] == gone[2]
+    assert len({key for key, missing in zip(keys, gone, strict=True) if not missing}) == 2
+    np.testing.assert_array_equal(half[~gone], features[~gone])
+    mixed = _withheld(METHODS["shuffled"], features, keys, 0)
+    assert sorted(mixed[:, 0]) == sorted(features[:, 0])
+    assert not np.array_equal(mixed, features)
+    assert _withheld(METHODS["iem"], features, keys, 0) is features
+
+
+def test_answers_are_in_deviations_of_the_training_part():
+    values = np.array([[1.0, 5.0], [3.0, 5.0], [5.0, 5.0], [100.0, 7.0]])
+    known = np.array([[True, True], [True, True], [False, True], [True, True]])
+    scaled, asked = standardised({"x": (values, known)}, np.array([0, 1, 2]))["x"]
+    assert scaled[:2, 0].tolist() == [-1, 1]
+    assert scaled[2, 0] == 0
+    assert scaled[3, 0] == 98
+    assert asked.tolist() == [[True, False], [True, False], [False, False], [True, False]], (
+        "what is constant is not asked"
+    )
+
+
+def test_baselines_learn_and_say_probabilities():
+    size = np.array([[len(text), float("O" in text)] for text in SMILES])
+    values, train = fingerprints(SMILES), np.arange(len(SMILES))
+    forest = fit_predict("rf", values, size[:, :1], train, task="regression", seed=0)
+    assert r2_score(size[:, 0], forest[:, 0]) > 0.7
+    labels = np.column_stack([size[:, 1], np.ones(len(SMILES)), np.full(len(SMILES), np.nan)])
+    chances = fit_predict("gb", values, labels, train, task="classification", seed=0)
+    assert ((chances >= 0) & (chances <= 1)).all()
+    assert (chances[:, 1] == 1).all()
+    assert (chances[:, 2] == 0).all()
+    assert descriptors(["CCO", "[Na+].[Cl-]", "*CC"]).shape[1] > 200
+
+
+def test_the_linear_probe_does_not_look_at_the_test_part():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 5))
+    labels = values @ rng.normal(size=(5, 1))
+    split = Split(np.arange(40), np.arange(40, 50), np.arange(50, 60))
+    outputs = probe_outputs(values, labels, split, "regression")
+    assert np.abs(outputs - labels).max() < 0.01
+    spoiled = labels.copy()
+    spoiled[50:] = 99
+    np.testing.assert_array_equal(probe_outputs(values, spoiled, split, "regression"), outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core")
+def test_runs_side_by_side_give_what_one_after_the_other_gives(protocol, tmp_path):
+    """On the real table, because other processes know nothing of a small one."""
+    runs = planned("baselines", ("freesolv",), (), ("ecfp+gb", "descriptors+gb"), 1)
+    run_all(runs, protocol, out=tmp_path / "two", list_runs=False, jobs=2, engine="cores", address=None)
+    run_all(runs, protocol, out=tmp_path / "one", list_runs=False, jobs=1, engine="cores", address=None)
+    both = [{result["key"]: result["test"] for result in read_results(tmp_path / name)} for name in ("two", "one")]
+    assert both[0] == both[1]
+    assert len(both[0]) == 2
+    assert comparing.markdown(*_tables(tmp_path / "one")).startswith("2 scores; nothing to compare")
+
+
+def _tables(folder):
+    rows, _ = rows_of(read_results(folder))
+    return rows, gaps_of(rows)
