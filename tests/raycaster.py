@@ -74,8 +74,6 @@ def scene(geometry: Geometry, points: np.ndarray) -> tuple[list[tuple], list[tup
     sticks = []
     for begin, end, order in geometry.bonds.tolist():
         shifts, radius = LINES[BOND_ORDERS[order]]
-        if np.linalg.norm(points[end] - points[begin]) <= 2 * 0.525:
-            continue  # the balls touch
         side = sideways(geometry, points, begin, end)
         for shift in shifts:
             ends = (points[begin] + shift * side, points[end] + shift * side)
@@ -91,9 +89,10 @@ def sideways(geometry: Geometry, points: np.ndarray, begin: int, end: int) -> np
         for one, other in geometry.bonds[:, :2].tolist():
             if atom in (one, other) and {one, other} != {begin, end}:
                 hints.append(points[one + other - atom] - points[atom])
-    for hint in [*hints, axis * (1, 1, -1), np.cross(axis, axis[[1, 2, 0]])]:
+    lone = [axis * (1, 1, -1), np.cross(axis, axis[[1, 2, 0]])]
+    for hint, least in [*((hint, 0.003) for hint in hints), *((hint, 1e-6) for hint in lone)]:
         across = hint - (hint @ axis) * axis
-        if np.linalg.norm(across) > 0.003:
+        if np.linalg.norm(across) > least:
             return across / np.linalg.norm(across)
     raise AssertionError("no direction is at right angles to the bond")
 

@@ -79,6 +79,38 @@ def test_every_pixel_is_that_of_a_slow_and_obvious_ray_caster(smiles):
         assert inked(drawn).any()
 
 
+def crowd(seed: int) -> Geometry:
+    """Ten atoms anywhere, seven bonds between any of them, some twice; where it is dense, balls and sticks meet."""
+    rng = np.random.default_rng(seed)
+    ends = [rng.choice(10, 2, replace=False) for _ in range(7)]
+    return Geometry(
+        numbers=rng.choice([6, 7, 8, 16, 17], 10).astype(np.uint8),
+        bonds=np.array([(begin, end, rng.integers(4)) for begin, end in ends], dtype=np.uint16),
+        coordinates=(rng.normal(size=(10, 3)) * rng.choice([0.7, 1.0, 1.5, 2.5])).astype(np.float32),
+        status="given",
+    )
+
+
+def test_so_is_every_shadow_in_a_crowd():
+    for seed in range(40):
+        molecule, rotation = crowd(seed), rotations(f"random:1:{seed}")
+        drawn = BallStick(40)(molecule, rotation)[0].astype(int)
+        apart = np.abs(drawn - raycaster.picture(molecule, rotation[0], 40)).max(axis=-1)
+        assert (apart > 1).sum() <= 2, seed  # a ray may just touch or just miss an edge
+
+
+@pytest.mark.parametrize("length", [0.9, 1.01, 1.03, 1.049, 1.2])
+@pytest.mark.parametrize("slope", [0.0, 5e-5, 1e-3])
+def test_so_are_bonds_without_a_plane_and_bonds_nearly_hidden(length, slope):
+    """Balls that touch hide a bond but for its rim; a double bond alone turns its side as PyMOL does."""
+    way = np.array([0.8, np.sqrt(0.36 - slope**2), slope]) * length
+    molecule = geometry((6, 0, 0, 0), (8, *way), bonds=((0, 1, 1),))
+    for rotation in [np.eye(3), *rotations("random:2")]:
+        drawn = BallStick(96)(molecule, rotation[None])[0].astype(int)
+        apart = np.abs(drawn - raycaster.picture(molecule, rotation, 96)).max(axis=-1)
+        assert (apart > 1).sum() <= 2
+
+
 @pytest.mark.parametrize("name", ["aspirin", "salt"])
 def test_pictures_are_those_that_people_have_looked_at(name):
     """To draw them anew after an intended change, delete the PNG and run this test twice."""
