@@ -210,7 +210,7 @@ class Molecules:
 class Corpus:
     """Random access to the molecules of a finished corpus, mapped into memory.
 
-    A first opening writes the shards, uncompressed, into one file in the user's cache: some 600 bytes a molecule. Every
+    A first opening writes the shards, uncompressed, into one file in the user's cache: some 700 bytes a molecule. Every
     opening compares the digests of the shards with those of the manifest, so that what is read is what they hold.
     Another process gets the name of that file and not its content.
 
