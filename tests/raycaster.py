@@ -20,7 +20,7 @@ LINES = {  # distance of each line from the bond's axis, radius of the lines; Å
 
 
 def picture(geometry: Geometry, rotation: np.ndarray, size: int) -> np.ndarray:
-    """Uint8 ``(size, size, 3)``, as ``BallStick(size)`` should draw it."""
+    """Uint8 ``(size, size, 4)``, as ``BallStick(size, depth=True)`` should draw it."""
     fine = 2 * size
     points = geometry.coordinates.astype(float) - geometry.coordinates.astype(float).mean(axis=0)
     reach = max(2.5, np.abs(points).max())
@@ -61,9 +61,10 @@ def picture(geometry: Geometry, rotation: np.ndarray, size: int) -> np.ndarray:
     shine = np.where(lit & (glance > 0.8), 0.5 * np.maximum(glance, 0) ** 55, 0)
     colour = colours[seen] * np.clip(bright, 0, 1)[:, None] + shine[:, None]
     fog = np.clip(((1 - places[:, 2:] / (1.2 * reach)) / 2 - 0.45) / 0.55, 0, 1)
-    sheet = np.ones((fine, fine, 3))
-    sheet[seen] = np.minimum(fog + (1 - fog) * colour, 1)
-    return (sheet.reshape(size, 2, size, 2, 3).mean(axis=(1, 3)) * 255).astype(np.uint8)
+    sheet = np.ones((fine, fine, 4)) * (1, 1, 1, 0)
+    sheet[seen, :3] = np.minimum(fog + (1 - fog) * colour, 1)
+    sheet[seen, 3] = np.clip((places[:, 2] + 1.2 * reach) / (2.4 * reach), 0, 1)
+    return (sheet.reshape(size, 2, size, 2, 4).mean(axis=(1, 3)) * 255).astype(np.uint8)
 
 
 def scene(geometry: Geometry, points: np.ndarray) -> tuple[list[tuple], list[tuple]]:
@@ -74,8 +75,6 @@ def scene(geometry: Geometry, points: np.ndarray) -> tuple[list[tuple], list[tup
     sticks = []
     for begin, end, order in geometry.bonds.tolist():
         shifts, radius = LINES[BOND_ORDERS[order]]
-        if np.linalg.norm(points[end] - points[begin]) <= 2 * 0.525:
-            continue  # the balls touch
         side = sideways(geometry, points, begin, end)
         for shift in shifts:
             ends = (points[begin] + shift * side, points[end] + shift * side)
@@ -91,9 +90,10 @@ def sideways(geometry: Geometry, points: np.ndarray, begin: int, end: int) -> np
         for one, other in geometry.bonds[:, :2].tolist():
             if atom in (one, other) and {one, other} != {begin, end}:
                 hints.append(points[one + other - atom] - points[atom])
-    for hint in [*hints, axis * (1, 1, -1), np.cross(axis, axis[[1, 2, 0]])]:
+    lone = [axis * (1, 1, -1), np.cross(axis, axis[[1, 2, 0]])]
+    for hint, least in [*((hint, 0.003) for hint in hints), *((hint, 1e-6) for hint in lone)]:
         across = hint - (hint @ axis) * axis
-        if np.linalg.norm(across) > 0.003:
+        if np.linalg.norm(across) > least:
             return across / np.linalg.norm(across)
     raise AssertionError("no direction is at right angles to the bond")
 

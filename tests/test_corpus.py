@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ASPIRIN
@@ -24,9 +26,11 @@ from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse
 from iem.chem.priors import priors
 from iem.cli import main
+from iem.data import corpus as corpus_module
 from iem.data import intake
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
 from iem.data.intake import Named, Names, Row, batches
+from iem.data.mapped import write_mapped
 from iem.data.survey import survey
 from iem.errors import ArtifactError, ConfigError, OutputError
 from iem.workflows import preparing
@@ -405,6 +409,8 @@ def test_finished_shards_are_not_made_again(source, whole, copy):
 
 @pytest.mark.parametrize("damage", ["flipped bit", "footer", "truncated", "missing", "another shard", "text"])
 def test_a_damaged_shard_is_found_and_made_again(source, whole, copy, damage):
+    """Also by those who have mapped the corpus before."""
+    assert len(Corpus(copy)) == len(SMILES)
     path = copy / "part-00002.parquet"
     content = bytearray(path.read_bytes())
     if damage == "flipped bit":
@@ -504,6 +510,49 @@ def test_lists_and_tables_in_any_spelling_give_the_same_molecules(tmp_path):
     table = made("csv", "name,smiles,y\n" + "\n".join(f"a,{smiles},1" for smiles in reversed(respelt)))
     assert plain == table
     assert len(plain) == len(ORDINARY)
+
+
+def test_molecules_are_mapped_into_memory_and_not_copied(whole, monkeypatch):
+    first = Corpus(whole)
+    monkeypatch.setattr(corpus_module, "open_shard", None)  # a second opening decodes nothing
+    before = pa.total_allocated_bytes()
+    corpus = Corpus(whole)
+    assert [record.smiles for record in corpus] == [record.smiles for record in first]
+    assert not corpus[0].geometry.numbers.flags.writeable
+    assert pa.total_allocated_bytes() <= before
+
+
+def test_another_process_gets_the_name_of_the_file_and_not_its_content(whole):
+    corpus = Corpus(whole)
+    before = corpus[7].smiles
+    packed = pickle.dumps(corpus)
+    assert len(packed) < 3000
+    assert pickle.loads(packed)[7].smiles == before
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[7].smiles)"
+    done = subprocess.run([sys.executable, "-c", code], input=packed, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == before
+
+
+@pytest.mark.parametrize("damage", ["cut off", "text", "empty", "another table"])
+def test_a_damaged_mapping_is_made_anew(copy, damage, monkeypatch, tmp_path):
+    monkeypatch.setenv("IEM_CACHE", str(tmp_path / "cache"))
+    names = [record.smiles for record in Corpus(copy)]
+    (path,) = (tmp_path / "cache").rglob("*.arrow")
+    content = path.read_bytes()
+    path.unlink()  # other processes may have it mapped
+    if damage == "another table":
+        write_mapped(path, pa.schema([("a", pa.int8())]), [pa.table({"a": pa.array([1] * len(names), pa.int8())})])
+    else:
+        path.write_bytes({"cut off": content[:-9], "text": b"not Arrow at all", "empty": b""}[damage])
+    assert [record.smiles for record in Corpus(copy)] == names
+    assert path.read_bytes() == content
+
+
+def test_a_cache_that_cannot_be_written_is_a_clear_error(copy, monkeypatch, tmp_path, capsys):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("IEM_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(OutputError, match=r"cannot write .*\$IEM_CACHE says where the cache is"):
+        Corpus(copy)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from conftest import ASPIRIN
 from PIL import Image, ImageFont
 from rdkit import Chem
 
-from iem.chem.conformers import conformer, flat_geometry, given_geometry
+from iem.chem.conformers import EnsembleSettings, conformer, ensemble, flat_geometry, given_geometry
 from iem.chem.molecules import parse
 from iem.cli import main
 from iem.render.ballstick import BallStick
@@ -93,6 +93,8 @@ def test_what_cannot_be_drawn_is_named_and_the_rest_is_drawn(out, capsys):
         ([], "name at least one molecule"),
         (["C", "--size", "8"], "--size is 8, but it must be between 16 and 2048 pixels"),
         (["C", "--views", "front"], "views is 'front', but it must be paper,"),
+        (["C", "--conformers", "0"], "--conformers is 0, but it must be between 1 and 1000"),
+        (["C", "--conformers", "2", "--views", "flat"], "--conformers is 2, but the flat layout has none"),
         (["C", "--renderer", "balstick"], "Did you mean 'ballstick'?"),
         (["C", "--out", "a.jpg"], "--out is 'a.jpg', but it must end in .png, .apng or .gif"),
         (["missing.sdf"], "cannot read missing.sdf: No such file or directory"),
@@ -109,6 +111,35 @@ def test_bad_input_gets_one_sentence(words, sentence, tmp_path, monkeypatch, cap
     assert last.startswith("iem: ")
     assert sentence in last
     assert not list(tmp_path.glob("*.png"))
+
+
+def test_conformers_have_a_row_each_with_their_energies(out, monkeypatch, capsys):
+    notes = []
+    monkeypatch.setattr(drawing, "labelled", lambda strip, title, note: (notes.append((title, note)), strip)[1])
+    dipeptide = "C[C@H](N)C(=O)NCC(=O)O"
+    assert main(["render", dipeptide, "c1ccccc1", "--conformers", "8", "--size", "48", "--out", str(out)]) == 0
+    shapes = ensemble(parse(dipeptide), EnsembleSettings(count=8))
+    assert len(shapes) > 2
+    rows = [np.concatenate(list(BallStick(48)(shape.geometry, PAPER)), axis=1) for shape in shapes]
+    sheet = pixels(out)
+    assert len(sheet) == 48 * (len(shapes) + 1)  # benzene has one
+    assert np.array_equal(sheet[: 48 * len(shapes), 48:], np.concatenate(rows))
+    wanted = [f"+{shape.energy - shapes[0].energy:.2f} kcal/mol" for shape in shapes]
+    for number, (energy, (title, note)) in enumerate(zip(wanted, notes[:-1], strict=True), start=1):
+        assert title == dipeptide
+        assert note == f"conformer {number} of {len(shapes)}, {energy if number > 1 else 'lowest energy'}"
+    assert notes[-1] == ("c1ccccc1", "conformer 1 of 1, lowest energy")
+    assert f"{len(shapes) + 1} conformers drawn" in capsys.readouterr().err
+
+
+def test_conformers_are_embedded_whatever_a_file_gives_and_flat_ones_say_so(out, monkeypatch):
+    notes = []
+    monkeypatch.setattr(drawing, "labelled", lambda strip, title, note: (notes.append(note), strip)[1])
+    cage = "C1CC23C1C1C2CCN31"  # no embedding succeeds
+    assert main(["render", str(SALT), "[Pt]", cage, "--conformers", "2", "--size", "32", "--out", str(out)]) == 0
+    assert all(note.startswith("conformer ") for note in notes[:-1])
+    assert notes[-1] == "no 3D conformer found, drawn flat"
+    assert "conformer 1 of 1, no force field" in notes
 
 
 @pytest.mark.parametrize("name", ["turn.gif", "turn.apng", "turn.png"])

@@ -73,10 +73,42 @@ def aspirin() -> Geometry:
 def test_every_pixel_is_that_of_a_slow_and_obvious_ray_caster(smiles):
     molecule = conformer(parse(smiles))
     for rotation in rotations("random:2"):
-        drawn = BallStick(48)(molecule, rotation[None])[0].astype(int)
+        drawn = BallStick(48, depth=True)(molecule, rotation[None])[0].astype(int)
         apart = np.abs(drawn - raycaster.picture(molecule, rotation, 48)).max(axis=-1)
         assert (apart > 1).mean() < 0.002  # a ray may just touch or just miss an edge
-        assert inked(drawn).any()
+        assert inked(drawn[..., :3]).any()
+
+
+def crowd(seed: int) -> Geometry:
+    """Ten atoms anywhere, seven bonds between any of them, some twice; where it is dense, balls and sticks meet."""
+    rng = np.random.default_rng(seed)
+    ends = [rng.choice(10, 2, replace=False) for _ in range(7)]
+    return Geometry(
+        numbers=rng.choice([6, 7, 8, 16, 17], 10).astype(np.uint8),
+        bonds=np.array([(begin, end, rng.integers(4)) for begin, end in ends], dtype=np.uint16),
+        coordinates=(rng.normal(size=(10, 3)) * rng.choice([0.7, 1.0, 1.5, 2.5])).astype(np.float32),
+        status="given",
+    )
+
+
+def test_so_is_every_shadow_in_a_crowd():
+    for seed in range(40):
+        molecule, rotation = crowd(seed), rotations(f"random:1:{seed}")
+        drawn = BallStick(40, depth=True)(molecule, rotation)[0].astype(int)
+        apart = np.abs(drawn - raycaster.picture(molecule, rotation[0], 40)).max(axis=-1)
+        assert (apart > 1).sum() <= 2, seed  # a ray may just touch or just miss an edge
+
+
+@pytest.mark.parametrize("length", [0.9, 1.01, 1.03, 1.049, 1.2])
+@pytest.mark.parametrize("slope", [0.0, 5e-5, 1e-3])
+def test_so_are_bonds_without_a_plane_and_bonds_nearly_hidden(length, slope):
+    """Balls that touch hide a bond but for its rim; a double bond alone turns its side as PyMOL does."""
+    way = np.array([0.8, np.sqrt(0.36 - slope**2), slope]) * length
+    molecule = geometry((6, 0, 0, 0), (8, *way), bonds=((0, 1, 1),))
+    for rotation in [np.eye(3), *rotations("random:2")]:
+        drawn = BallStick(96, depth=True)(molecule, rotation[None])[0].astype(int)
+        apart = np.abs(drawn - raycaster.picture(molecule, rotation, 96)).max(axis=-1)
+        assert (apart > 1).sum() <= 2
 
 
 @pytest.mark.parametrize("name", ["aspirin", "salt"])
@@ -140,6 +172,26 @@ def test_letterbox_cuts_the_square_to_4_to_3_and_changes_nothing_between_the_bar
     assert (cut[:, 84:] == 255).all()
     assert np.array_equal(free[:, 12:84], cut[:, 12:84])
     assert not np.array_equal(free, cut)
+
+
+@pytest.mark.parametrize("letterbox", [False, True])
+def test_depth_is_a_channel_of_its_own_and_changes_no_colour(aspirin, letterbox):
+    plain, deep = (BallStick(96, letterbox=letterbox, depth=depth)(aspirin, PAPER) for depth in (False, True))
+    assert deep.shape == (4, 96, 96, 4)
+    assert np.array_equal(deep[..., :3], plain)
+    assert (deep[..., 3][~inked(plain)] == 0).all()
+    assert deep[:, 20:76, 20:76, 3].max() > 100
+
+
+def test_depth_runs_from_one_plane_of_the_fog_to_the_other():
+    """Six ångström lie between them here; the front of an ion is 0.25 Å before its middle."""
+    slope = np.tan(np.radians(10))
+    for z in (0.0, 1.2, 2.4):
+        ions = geometry((11, 0, -1, -z), (17, 0, 1, z))
+        drawn = BallStick(301, depth=True)(ions, FRONT)[0]
+        for _, y, z_of_ion in ions.coordinates:
+            row = round(150 - 150.5 * y / (2.5 / slope - z_of_ion) / (slope * 640 / 480))
+            assert drawn[row, 150, 3] / 255 == pytest.approx((z_of_ion + 0.25 + 3) / 6, abs=0.005)
 
 
 # --- the same ------------------------------------------------------------------------------------------------------
@@ -229,7 +281,7 @@ def test_drawing_changes_no_input(aspirin):
 
 
 def test_every_setting_changes_the_signature_and_the_pixels(aspirin):
-    other = {"size": 65, "letterbox": True}
+    other = {"size": 65, "letterbox": True, "depth": True}
     assert set(other) == set(inspect.signature(BallStick).parameters)
     standard = BallStick(64)
     for name, value in other.items():

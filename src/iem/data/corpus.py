@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from iem.chem.priors import geometry_prior, known_where_finite
+from iem.data.mapped import is_mapped, open_mapped, place_of, write_mapped
 from iem.errors import ArtifactError
 from iem.files import whole
 from iem.records import STATUSES, Geometry, PriorTarget, Rejection
@@ -153,8 +154,8 @@ def open_corpus(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def open_shard(folder: Path, name: str, digest: str) -> pa.Table:
-    """One shard, if its digest is that of the manifest.
+def check_shard(folder: Path, name: str, digest: str) -> bytes:
+    """What is in the file of a shard, if its digest is that of the manifest; 0.7 ms for a megabyte.
 
     Raises:
         ArtifactError: it is missing or damaged.
@@ -166,28 +167,36 @@ def open_shard(folder: Path, name: str, digest: str) -> pa.Table:
         raise ArtifactError(f"cannot read {path}: {error.strerror}; run iem prepare again to mend it") from error
     if hashlib.sha256(content).hexdigest() != digest:
         raise ArtifactError(f"{path} is damaged; run the same iem prepare command again to mend it")
-    return pq.read_table(pa.BufferReader(content)).cast(COLUMNS)
+    return content
+
+
+def open_shard(folder: Path, name: str, digest: str) -> pa.Table:
+    """One shard; raises as ``check_shard``."""
+    return pq.read_table(pa.BufferReader(check_shard(folder, name, digest))).cast(COLUMNS)
 
 
 @final
 class Molecules:
-    """The rows of a shard, or of several, as molecules."""
+    """The rows of a table as molecules, which share its memory."""
 
     def __init__(self, table: pa.Table) -> None:
-        self._smiles = table["smiles"]
-        self.statuses: list[str] = table["status"].to_pylist()
-        """Of every molecule, how it came by its coordinates."""
+        self._smiles, self._status = table["smiles"], table["status"]
         self.columns = {name: ragged(table[name]) for name in COLUMNS.names[1:-1]}
         """All others by name, as ``ragged`` gives them."""
 
+    @property
+    def statuses(self) -> list[str]:
+        """Of every molecule, how it came by its coordinates."""
+        return self._status.to_pylist()
+
     def __len__(self) -> int:
-        return len(self.statuses)
+        return len(self._status)
 
     def __getitem__(self, index: int) -> Record:
         index = range(len(self))[index]  # from the end where negative, IndexError beyond
         row = {name: flat[starts[index] : starts[index + 1]] for name, (flat, starts) in self.columns.items()}
         coordinates = row["coordinates"].astype(np.float32).reshape(-1, 3)
-        geometry = Geometry(row["numbers"], row["bonds"].reshape(-1, 3), coordinates, self.statuses[index])
+        geometry = Geometry(row["numbers"], row["bonds"].reshape(-1, 3), coordinates, self._status[index].as_py())
         priors = {
             "atom": known_where_finite(row["atom"]),
             "bond": known_where_finite(row["bond"]),
@@ -199,16 +208,38 @@ class Molecules:
 
 @final
 class Corpus:
-    """Random access to the molecules of a finished corpus.
+    """Random access to the molecules of a finished corpus, mapped into memory.
+
+    A first opening writes the shards, uncompressed, into one file in the user's cache: some 700 bytes a molecule. Every
+    opening compares the digests of the shards with those of the manifest, so that what is read is what they hold.
+    Another process gets the name of that file and not its content.
 
     Raises:
         ArtifactError: unfinished, empty, damaged, or of another version; names the shard.
+        OutputError: the cache cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.manifest = folder, open_corpus(folder)
-        shards = self.manifest["shards"].items()
-        self._molecules = Molecules(pa.concat_tables([open_shard(folder, *shard) for shard in shards]))
+        shards = self.manifest["shards"]
+        self._mapped = place_of("corpus", str(COLUMNS), *shards.values())
+        if is_mapped(self._mapped, COLUMNS, self.manifest["counts"]["molecules"]):
+            for name, digest in shards.items():
+                check_shard(folder, name, digest)
+        else:
+            write_mapped(self._mapped, COLUMNS, (open_shard(folder, *shard) for shard in shards.items()))
+
+    @cached_property
+    def _parts(self) -> list[Molecules]:
+        return [Molecules(part) for part in open_mapped(self._mapped)]
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """Molecules in each part and those before it."""
+        return np.cumsum([len(part) for part in self._parts])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_parts"}
 
     @property
     def digest(self) -> str:
@@ -216,10 +247,12 @@ class Corpus:
         return hashlib.sha256("".join(self.manifest["shards"].values()).encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
-        return len(self._molecules)
+        return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Record:
-        return self._molecules[index]
+        index = range(len(self))[index]  # from the end where negative, IndexError beyond
+        part = int(np.searchsorted(self._ends, index, side="right"))
+        return self._parts[part][index - int(self._ends[part])]  # counted from the end of its part
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
@@ -227,12 +260,11 @@ class Corpus:
     @cached_property
     def statuses(self) -> Mapping[str, int]:
         """How many molecules came by their coordinates in each way."""
-        counts = Counter(self._molecules.statuses)
+        counts = Counter(status for part in self._parts for status in part.statuses)
         return {status: counts[status] for status in STATUSES if status in counts}
 
 
 def ragged(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """A list column as one flat array and where each row starts in it."""
-    rows = column.combine_chunks()
-    lengths = rows.value_lengths().to_numpy(zero_copy_only=False)
-    return rows.flatten().to_numpy(zero_copy_only=False), np.concatenate([[0], np.cumsum(lengths)])
+    """A list column as one flat array and where each row starts in it; copies nothing of a column of one piece."""
+    rows = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return rows.values.to_numpy(zero_copy_only=False), rows.offsets.to_numpy()

@@ -160,8 +160,8 @@ def read_table(
     duplicates = _duplicates(keys, labels, used)
     if duplicates.molecules:
         notes.append(
-            f"{duplicates.molecules:,} molecules come more than once ({duplicates.rows:,} rows; all stay, and no split "
-            f"parts them); {duplicates.conflicting:,} of them have conflicting labels"
+            f"molecules that come more than once: {duplicates.molecules:,} ({duplicates.rows:,} rows; all stay, and no "
+            f"split parts them); with conflicting labels: {duplicates.conflicting:,}"
         )
     return Table(
         name=Path(name).name,

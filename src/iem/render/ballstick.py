@@ -24,20 +24,30 @@ class BallStick:
     Args:
         size: side of the pictures in pixels.
         letterbox: cut the square to PyMOL's 4:3 frame, as the paper's pictures are; what sticks out is lost.
+        depth: add a fourth channel: how near each pixel is to the camera, from 0 on the plane where the fog is complete
+            (``casting.SLAB`` framing radii behind the centre of the atoms) to 255 on the one as far before it; 0 where
+            nothing is. Colours do not change.
     """
 
-    def __init__(self, size: int = 224, *, letterbox: bool = False) -> None:
+    def __init__(self, size: int = 224, *, letterbox: bool = False, depth: bool = False) -> None:
         if not 1 <= size <= 4096:
             raise ConfigError("size", size, "a picture has between 1 and 4096 pixels a side")
-        self.size, self.letterbox = size, letterbox
+        self.size, self.letterbox, self.depth = size, letterbox, depth
+
+    @property
+    def _blank(self) -> np.ndarray:
+        """A pixel without anything: white, and infinitely far."""
+        return np.array([255, 255, 255, 0][: 3 + self.depth], dtype=np.uint8)
 
     @property
     def signature(self) -> str:
         """Everything that the pixels depend on besides geometry and directions."""
-        return f"ballstick {VERSION} size={self.size}" + (" letterbox" if self.letterbox else "")
+        return f"ballstick {VERSION} size={self.size}" + " letterbox" * self.letterbox + " depth" * self.depth
 
     def __call__(self, geometry: Geometry, rotations: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Pictures, uint8 ``(views, size, size, 3)``; every view is framed like the pose as it stands.
+        """Pictures, uint8 ``(views, size, size, channels)``; every view is framed like the pose as it stands.
+
+        Three channels, red, green and blue; four with ``depth``.
 
         Args:
             geometry: atoms and bonds; ``bonds`` and ``coordinates`` may be of any numeric type.
@@ -48,13 +58,13 @@ class BallStick:
             ConfigError: ``out`` has another shape or type than the pictures.
             MoleculeError: stage ``render``: the geometry cannot be drawn, see ``check``.
         """
-        shape = (len(rotations), self.size, self.size, 3)
+        shape = (len(rotations), self.size, self.size, 3 + self.depth)
         pictures = np.empty(shape, dtype=np.uint8) if out is None else out
         if pictures.shape != shape or pictures.dtype != np.uint8:
             raise ConfigError("out", f"{pictures.dtype} {pictures.shape}", f"these pictures need uint8 {shape}")
         check(geometry)
         drawn = pictures if pictures.flags.c_contiguous else np.empty_like(pictures, order="C")
-        drawn.fill(255)
+        drawn[...] = self._blank
         # Copies, because for read-only arrays numba would compile everything a second time.
         coordinates = np.array(geometry.coordinates, dtype=np.float32, order="C")
         bonds = np.array(geometry.bonds, dtype=np.uint16, order="C").reshape(-1, 3)
@@ -62,8 +72,8 @@ class BallStick:
         casting.draw(drawn, scene.build(coordinates, bonds), COLOURS[geometry.numbers], views)
         if self.letterbox:
             bar = round(self.size * (1 - 1 / casting.PAD) / 2)
-            drawn[:, :bar] = 255
-            drawn[:, self.size - bar :] = 255
+            drawn[:, :bar] = self._blank
+            drawn[:, self.size - bar :] = self._blank
         if drawn is not pictures:
             pictures[...] = drawn
         return pictures

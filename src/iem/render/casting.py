@@ -86,7 +86,7 @@ def draw(pictures: np.ndarray, molecule: Scene, colours: np.ndarray, rotations: 
     """Draw views of one molecule into a buffer; releases the GIL.
 
     Args:
-        pictures: uint8 ``(views, size, size, 3)``, white.
+        pictures: uint8 ``(views, size, size, channels)``, white; a fourth channel is black, and takes the nearness.
         molecule: what to draw.
         colours: red, green and blue of each atom, 0 to 1; float64 ``(atoms, 3)``.
         rotations: float64 ``(views, 3, 3)``.
@@ -121,6 +121,8 @@ def draw(pictures: np.ndarray, molecule: Scene, colours: np.ndarray, rotations: 
             _find_runs(band, rows)
             _shade(band, above, scene, light, colours)
             _average(pictures[view, top : top + height], band)
+            if pictures.shape[3] > 3:
+                _measure(pictures[view, top : top + height], band, scene.radius)
 
 
 @compiled
@@ -309,6 +311,21 @@ def _average(picture: np.ndarray, band: Band) -> None:
                     for j in range(column * OVERSAMPLING, (column + 1) * OVERSAMPLING):
                         total += colours[i, channel, j]
                 picture[row, column, channel] = int(total * share)  # PyMOL cuts off, too
+
+
+@compiled
+def _measure(picture: np.ndarray, band: Band, radius: float) -> None:
+    """How near the samples are to the camera, between the planes of the fog, as the fourth value of a pixel."""
+    share = 255.0 / (OVERSAMPLING * OVERSAMPLING)
+    for row in range(len(picture)):
+        left, right = _columns(band.spans, row)
+        for column in range(left, right):
+            total = 0.0
+            for i in range(row * OVERSAMPLING, (row + 1) * OVERSAMPLING):
+                for j in range(column * OVERSAMPLING, (column + 1) * OVERSAMPLING):
+                    z = radius / SLOPE - band.depth[i, j]  # minus infinity where nothing is hit
+                    total += min(max(0.5 + 0.5 * z / (SLAB * radius), 0.0), 1.0)
+            picture[row, column, 3] = int(total * share)
 
 
 @compiled

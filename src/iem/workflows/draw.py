@@ -12,6 +12,7 @@ def draw(
     out: Path = Path("molecules.png"),
     size: int = 224,
     views: str = "paper",
+    conformers: int = 1,
     renderer: str = "ballstick",
     turn: bool = False,
 ) -> None:
@@ -23,6 +24,8 @@ def draw(
         size: Side of every picture in pixels.
         views: "paper" (as embedded, and turned by 180° about x, y and z), "tetrahedral", "fibonacci:N", "random:N", or
             "flat" (one view of the flat layout, as in the paper's Table 4).
+        conformers: Conformers to embed of each molecule, a row for each, lowest energy first; of those closer than
+            0.5 Å (RMSD) one is drawn. With more than one, 3D coordinates in a file are not used.
         renderer: "ballstick", or "pymol" where PyMOL is installed (pip install 'iem[pymol]').
         turn: Turn the molecules once about the vertical axis, side by side, instead of drawing their views.
     """
@@ -33,9 +36,15 @@ def draw(
         raise ConfigError("--size", size, "it must be between 16 and 2048 pixels")
     if out.suffix.lower() not in SUFFIXES:
         raise ConfigError("--out", str(out), f"it must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    from iem.workflows.drawing import draw_grid, draw_turning
+    if not 1 <= conformers <= 1000:
+        raise ConfigError("--conformers", conformers, "it must be between 1 and 1000")
+    if conformers > 1 and views == "flat":
+        raise ConfigError("--conformers", conformers, "the flat layout has none; leave out --views flat")
+    from iem.workflows.drawing import draw_grid, draw_turning, subjects
 
+    found = subjects(molecules, flat=views == "flat", conformers=conformers)
+    noun = "conformer" if conformers > 1 else "molecule"
     if turn or out.suffix.lower() != ".png":
-        draw_turning(molecules, out=out, size=size, flat=views == "flat", renderer=renderer)
+        draw_turning(found, out=out, size=size, renderer=renderer, noun=noun)
     else:
-        draw_grid(molecules, out=out, size=size, views=views, renderer=renderer)
+        draw_grid(found, out=out, size=size, views=views, renderer=renderer, noun=noun)

@@ -3,7 +3,7 @@
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from rdkit.Chem import Mol
 
-from iem.chem.conformers import conformer, flat_geometry, given_geometry
+from iem.chem.conformers import EnsembleSettings, conformer, ensemble, flat_geometry, given_geometry
 from iem.chem.molecules import parse
 from iem.data.reading import open_source
 from iem.errors import MoleculeError, TableError
@@ -21,6 +21,7 @@ from iem.records import Geometry
 from iem.render.base import RENDERERS
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
+from iem.report.text import plural
 from iem.workflows.console import say
 
 STATUS = {
@@ -49,18 +50,19 @@ class Subject(NamedTuple):
     """How it came by its coordinates."""
 
 
-def draw_grid(molecules: Sequence[str], *, out: Path, size: int, views: str, renderer: str) -> None:
-    """Draw what can be drawn, and say what cannot.
+def draw_grid(found: Iterable[Subject], *, out: Path, size: int, views: str, renderer: str, noun: str) -> None:
+    """Draw molecules one below the other, as many as fit.
 
     Args:
-        molecules: SMILES and files.
+        found: as ``subjects`` gives them.
         out: PNG to write.
         size: side of every picture in pixels.
         views: see ``rotations``, or ``flat``.
         renderer: its name.
+        noun: what a row is called.
 
     Raises:
-        TableError: none of the molecules can be drawn, or a file cannot be read.
+        TableError: there are none.
     """
     view_set = np.eye(3)[None] if views == "flat" else rotations(views)
     artist, depiction = RENDERERS.build(renderer, size=size), Depiction(size)
@@ -70,14 +72,14 @@ def draw_grid(molecules: Sequence[str], *, out: Path, size: int, views: str, ren
         pictures = [depiction(subject.mol), *artist(subject.geometry, view_set)]
         return labelled(np.concatenate(pictures, axis=1), subject.title, subject.note)
 
-    rows = _draw(molecules, row, views == "flat", most=int(LARGEST / cell))
+    rows = _draw(found, row, noun, most=int(LARGEST / cell))
     buffer = io.BytesIO()
     Image.fromarray(np.concatenate(rows)).save(buffer, "PNG", optimize=True)
     write_bytes(out, buffer.getvalue())
-    say(f"{len(rows)} {'molecule' if len(rows) == 1 else 'molecules'} drawn to {out}")
+    say(f"{plural(len(rows), noun)} drawn to {out}")
 
 
-def draw_turning(molecules: Sequence[str], *, out: Path, size: int, flat: bool, renderer: str) -> None:
+def draw_turning(found: Iterable[Subject], *, out: Path, size: int, renderer: str, noun: str) -> None:
     """Draw molecules side by side that turn once about the vertical axis; arguments as in ``draw_grid``."""
     artist = RENDERERS.build(renderer, size=size)
     turns = np.stack([_about_vertical(2 * math.pi * frame / FRAMES) for frame in range(FRAMES)])
@@ -85,7 +87,7 @@ def draw_turning(molecules: Sequence[str], *, out: Path, size: int, flat: bool, 
     def film(subject: Subject) -> np.ndarray:
         return np.stack([labelled(frame, subject.title, subject.note) for frame in artist(subject.geometry, turns)])
 
-    films = _draw(molecules, film, flat, most=int(LARGEST / (size * size * 1.3 * FRAMES)))
+    films = _draw(found, film, noun, most=int(LARGEST / (size * size * 1.3 * FRAMES)))
     columns = math.ceil(math.sqrt(len(films)))
     films += [np.full_like(films[0], 255)] * (-len(films) % columns)
     strips = [np.concatenate(films[start : start + columns], axis=2) for start in range(0, len(films), columns)]
@@ -97,14 +99,13 @@ def draw_turning(molecules: Sequence[str], *, out: Path, size: int, flat: bool, 
     say(f"{out} turns once in {FRAMES * PAUSE / 1000:.1f} s")
 
 
-def _draw(
-    molecules: Sequence[str], picture: Callable[[Subject], np.ndarray], flat: bool, most: int
-) -> list[np.ndarray]:
-    """One picture for each molecule, up to a number of them."""
+def _draw(found: Iterable[Subject], picture: Callable[[Subject], np.ndarray], noun: str, most: int) -> list[np.ndarray]:
+    """One picture for each, up to a number of them."""
     drawn: list[np.ndarray] = []
-    for subject in _subjects(molecules, flat):
+    for subject in found:
         if len(drawn) == max(1, most):
-            say(f"left out: what comes after {len(drawn)} molecules, which fill the sheet; a smaller --size fits more")
+            full = f"{plural(len(drawn), noun)}, which fill the sheet"
+            say(f"left out: what comes after {full}; a smaller --size fits more")
             break
         drawn.append(picture(subject))
     if not drawn:
@@ -112,18 +113,38 @@ def _draw(
     return drawn
 
 
-def _subjects(molecules: Sequence[str], flat: bool) -> Iterator[Subject]:
-    """What can be drawn; the rest is named on the console."""
+def subjects(molecules: Sequence[str], *, flat: bool, conformers: int) -> Iterator[Subject]:
+    """What can be drawn; the rest is named on the console.
+
+    Args:
+        molecules: SMILES and files.
+        flat: take the flat layout.
+        conformers: to embed of each molecule; coordinates that one comes with are used only if it is 1.
+
+    Raises:
+        TableError: a file cannot be read.
+    """
     for title, found in _read(molecules):
         try:
             mol = found if isinstance(found, Mol) else parse(found)
             if flat:
                 yield Subject(title, mol, flat_geometry(mol), "flat layout")
-                continue
-            geometry = given_geometry(mol) if isinstance(found, Mol) else conformer(mol)
-            yield Subject(title, mol, geometry, STATUS[geometry.status])
+            elif conformers > 1:
+                yield from _shapes(title, mol, conformers)
+            else:
+                geometry = given_geometry(mol) if isinstance(found, Mol) else conformer(mol)
+                yield Subject(title, mol, geometry, STATUS[geometry.status])
         except MoleculeError as error:
             say(f"left out: {error}")
+
+
+def _shapes(title: str, mol: Mol, count: int) -> Iterator[Subject]:
+    """Different conformers of one molecule, lowest energy first."""
+    found = ensemble(mol, EnsembleSettings(count=count))
+    for number, (geometry, energy) in enumerate(found, start=1):
+        above = "lowest energy" if number == 1 else f"+{energy - found[0].energy:.2f} kcal/mol"
+        known = f"conformer {number} of {len(found)}, {above if np.isfinite(energy) else 'no force field'}"
+        yield Subject(title, mol, geometry, STATUS["flat"] if geometry.status == "flat" else known)
 
 
 def _read(molecules: Sequence[str]) -> Iterator[tuple[str, str | Mol]]:
