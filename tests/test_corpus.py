@@ -483,6 +483,28 @@ def test_a_named_table_can_be_excluded(table_path, tmp_path):
     assert len(Corpus(tmp_path / "corpus")) == 1  # ethanol is in ESOL
 
 
+def test_excluded_tables_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
+    from iem.workflows import preparing
+
+    read = []
+    original = preparing.stream_rows
+
+    def counted(sources, smiles):
+        read.append(list(sources))
+        return original(sources, smiles)
+
+    monkeypatch.setattr(preparing, "stream_rows", counted)
+    table, source = tmp_path / "mine.csv", tmp_path / "some.smi"
+    table.write_text("smiles\nCCO\n")
+    source.write_text("CCO\nCCN\nCCC\n")
+    for number, text in enumerate(("CCO", "CCO", "CCN\nCCC")):
+        table.write_text(f"smiles\n{text}\n")
+        prepare(str(source), out=tmp_path / str(number), exclude=(str(table),), jobs=1)
+    kept = [sorted(record.smiles for record in Corpus(tmp_path / str(number))) for number in range(3)]
+    assert kept == [["CCC", "CCN"], ["CCC", "CCN"], ["CCO"]]
+    assert read.count([str(table)]) == 2
+
+
 def test_a_limit_is_a_random_sample_that_follows_from_the_seed(tmp_path):
     (tmp_path / "some.smi").write_text("\n".join(f"[{mass}CH4]" for mass in range(1, 401)))
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+from rdkit import rdBase
+
 from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import parse
 from iem.chem.priors import priors
@@ -27,6 +30,7 @@ from iem.data.corpus import (
     write_table,
 )
 from iem.data.intake import Batch, Named, Row, Texts, batches, draw, drawn, largest, name_rows, stream_rows
+from iem.data.mapped import open_mapped, place_of, write_mapped
 from iem.data.moleculenet import DATASETS, fetch
 from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, TableError
 from iem.files import PARTIAL, write_json
@@ -37,6 +41,7 @@ from iem.workflows.console import progress, say
 from iem.workflows.engines import Engine, in_order, open_engine
 from iem.workflows.folders import RUN, open_run
 
+EXCLUDED = pa.schema([("name", pa.string())])
 STATUS_WORDS = {
     "etkdg": "embedded at the first attempt",
     "etkdg-random-coords": "embedded from random coordinates",
@@ -271,14 +276,21 @@ def _named(rows: Iterable[tuple[list[int], list[str], bool]], tasks: Engine) -> 
 
 
 def _skeletons(tables: Sequence[str], tasks: Engine) -> set[str]:
-    """Every molecule of some tables without its stereo, and the largest part of each salt."""
+    """Every molecule of some tables without its stereo, and the largest part of each salt.
+
+    Kept in the cache: the thirteen named tables take seven minutes of one core, and every resumed run needs them.
+    """
     found: set[str] = set()
     for table in tables:
-        rows = (drawn(some, 0, None) for some in stream_rows([table], None))
-        bare = {row.bare for some in _named(rows, tasks) for row in some if row.bare}
-        if not bare:
-            raise TableError(f"no molecule of the excluded table {table} can be read; check the file")
-        found |= bare | {largest(name) for name in bare}
+        path = place_of("excluded", _sha256(_located(table)), rdBase.rdkitVersion)
+        if not path.is_file():
+            rows = (drawn(some, 0, None) for some in stream_rows([table], None))
+            bare = {row.bare for some in _named(rows, tasks) for row in some if row.bare}
+            if not bare:
+                raise TableError(f"no molecule of the excluded table {table} can be read; check the file")
+            names = sorted(bare | {largest(name) for name in bare})
+            write_mapped(path, EXCLUDED, [pa.table({"name": names}, schema=EXCLUDED)])
+        found.update(name for part in open_mapped(path) for name in part["name"].to_pylist())
     return found
 
 
