@@ -36,7 +36,7 @@ def collate(graphs: Sequence[Graph]) -> Graphs:
     shifts = np.repeat(np.cumsum(sizes) - sizes, [len(graph.bonds) for graph in graphs])
     return Graphs(
         torch.from_numpy(np.concatenate([graph.atoms for graph in graphs])),
-        torch.from_numpy(np.concatenate([graph.edges for graph in graphs], axis=1) + shifts),
+        torch.from_numpy(np.add(np.concatenate([graph.edges for graph in graphs], axis=1), shifts, order="C")),
         torch.from_numpy(np.concatenate([graph.bonds for graph in graphs])),
         torch.from_numpy(np.repeat(np.arange(len(graphs)), sizes)),
         len(graphs),

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from iem.students import fused
 from iem.students.base import STUDENTS
 from iem.students.batches import Graphs, collate
 from iem.students.features import ATOM_SIZES, BOND_SIZES, featurize
@@ -24,10 +25,13 @@ class BondTable(nn.Module):
         super().__init__()
         self.tables = nn.ModuleList(nn.Embedding(size, width) for size in BOND_SIZES)
 
-    def forward(self, codes: Tensor) -> Float[Tensor, "edges width"]:
+    def rows(self) -> Float[Tensor, "codes width"]:
+        """The sum for every bond code."""
         order, stereo, conjugated = self.tables.parameters()
-        fused = order[:, None, None] + stereo[None, :, None] + conjugated[None, None, :]
-        return nn.functional.embedding(codes, fused.flatten(0, 2))
+        return (order[:, None, None] + stereo[None, :, None] + conjugated[None, None, :]).flatten(0, 2)
+
+    def forward(self, codes: Tensor) -> Float[Tensor, "edges width"]:
+        return nn.functional.embedding(codes, self.rows())
 
 
 @final
@@ -83,11 +87,25 @@ class GIN(nn.Module):
 
     def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
         hidden = self.atoms(batch.atoms)
-        last = len(self.norms) - 1
-        for layer, (bonds, convolution, norm) in enumerate(zip(self.bonds, self.convolutions, self.norms, strict=True)):
-            hidden = norm(convolution(hidden, batch.edges, bonds(batch.bonds)))
-            hidden = self.dropout(hidden if layer == last else hidden.relu())
+        compiled = fused.works(self, hidden)
+        layers = zip(self.bonds, self.convolutions, self.norms, strict=True)
+        for left, (bonds, convolution, norm) in zip(reversed(range(len(self.norms))), layers, strict=True):
+            if compiled:
+                hidden = self._compiled(hidden, batch, bonds.rows(), convolution, norm, relu=left > 0)
+            else:
+                hidden = norm(convolution(hidden, batch.edges, bonds(batch.bonds)))
+                hidden = self.dropout(hidden.relu() if left else hidden)
         return global_mean_pool(hidden, batch.owner, batch.size)
+
+    def _compiled(
+        self, hidden: Tensor, batch: Graphs, table: Tensor, convolution: GINEConv, norm: nn.BatchNorm1d, *, relu: bool
+    ) -> Float[Tensor, "atoms dim"]:
+        """The same layer in compiled loops and matrix products."""
+        first, inner, _, second = convolution.nn
+        rows = len(hidden)
+        hidden = fused.messages(hidden, batch.edges, batch.bonds, table, convolution.eps)
+        hidden = fused.block(hidden, first, inner, rows=rows, relu=True)
+        return fused.block(hidden, second, norm, rows=rows, relu=relu, drop=self.dropout.p, last=True)
 
 
 STUDENTS.add("gin")(GIN)
