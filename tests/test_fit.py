@@ -10,6 +10,7 @@ import torch
 
 import iem
 from iem import artifact
+from iem.errors import ConfigError
 from iem.nn.heads import prior_heads
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
@@ -89,12 +90,41 @@ def test_a_finished_fit_is_not_done_again(table, tmp_path, monkeypatch):
     assert iem.fit(table, out=tmp_path / "model", **settings) == first
 
 
+@pytest.mark.parametrize(("device_has_it", "precision"), [(True, "bf16"), (False, "float32")])
+def test_the_precision_that_the_device_decided_is_kept_with_the_run(
+    table, tmp_path, monkeypatch, device_has_it, precision
+):
+    seen = []
+    monkeypatch.setattr(fitting, "computes_in_bf16", lambda: device_has_it)
+
+    def train_all(study, *_):
+        seen.append(fitting.new_predictor(study, 0).bf16)
+        return [], []
+
+    monkeypatch.setattr(fitting, "train_all", train_all)
+    monkeypatch.setattr(fitting, "finish", lambda *_: {})
+    settings = {"target": ("size [Å]",), "teacher": "none", "out": tmp_path / "model", **QUICK}
+    iem.fit(table, **settings)
+    assert seen == [precision == "bf16"]
+    assert json.loads((tmp_path / "model" / "run.json").read_text())["precision"] == precision
+    monkeypatch.setattr(fitting, "computes_in_bf16", lambda: not device_has_it)
+    with pytest.raises(ConfigError, match="--precision"):
+        iem.fit(table, **settings)
+
+
 def weights(folder):
     return artifact.load(folder, kind="model")[0]
 
 
 def test_an_interrupted_fit_goes_on_and_ends_like_an_unbroken_one(table, teacher_folder, tmp_path, monkeypatch):
-    settings = {"target": ("size [Å]",), "teacher": teacher_folder, "seeds": 2, **QUICK, "epochs": 7}
+    settings = {
+        "target": ("size [Å]",),
+        "teacher": teacher_folder,
+        "seeds": 2,
+        **QUICK,
+        "epochs": 7,
+        "precision": "bf16",
+    }
     whole = iem.fit(table, out=tmp_path / "whole", **settings)
 
     class Killed(Exception):

@@ -5,6 +5,7 @@ import itertools
 import math
 import warnings
 from collections import Counter
+from unittest.mock import patch
 
 import datamol
 import numpy as np
@@ -19,6 +20,7 @@ from torch import nn
 from iem.chem.molecules import parse
 from iem.errors import UnknownNameError
 from iem.losses.enhancers import task_loss
+from iem.students import fused
 from iem.students.base import STUDENTS, Assembled, Student
 from iem.students.batches import collate
 from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, featurize
@@ -27,6 +29,7 @@ from iem.students.predictor import Predictor
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)
+    from torch_geometric.nn import GINEConv
     from torch_geometric.utils import from_rdmol
     from torch_geometric.utils.smiles import e_map, x_map
 
@@ -313,6 +316,245 @@ def test_gradients_reach_every_parameter():
     logits = predictor(collate(graphs_of(*ORDINARY)))[1]
     logits.square().sum().backward()
     assert [name for name, p in predictor.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+# Compiled loops, against torch's own operations in double precision
+
+
+def compiled(works):
+    """Run with the compiled loops or without them."""
+    return patch.object(fused, "works", lambda *_: works)
+
+
+@st.composite
+def graphs(draw):
+    """States, edges of any kind (none, loops, many of one pair), bond codes: for atoms of width 5."""
+    atoms, edges = draw(st.integers(1, 9)), draw(st.integers(0, 20))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    hidden = torch.from_numpy(rng.normal(size=(atoms, 5)))
+    ends, codes = rng.integers(0, atoms, (2, edges)), rng.integers(0, math.prod(BOND_SIZES), edges)
+    return hidden, torch.from_numpy(ends), torch.from_numpy(codes)
+
+
+def leaves(*tensors, dtype=torch.float32):
+    return [tensor.detach().to(dtype).requires_grad_() for tensor in tensors]
+
+
+def gradients(output, weights, inputs):
+    return torch.autograd.grad((output * weights.to(output.dtype)).sum(), inputs)
+
+
+@given(graph=graphs(), half=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_messages_and_their_gradients_are_their_formula(graph, half):
+    hidden, edges, codes = graph
+    rng = torch.Generator().manual_seed(0)
+    table, eps = torch.randn(math.prod(BOND_SIZES), 5, generator=rng), torch.tensor([0.3])
+    weights = torch.randn(hidden.shape, generator=rng).bfloat16()
+    exact = leaves(hidden.float(), table, eps, dtype=torch.float64)
+    wanted = GINEConv(nn.Identity())
+    wanted.eps = exact[2]
+    wanted = wanted(exact[0], edges, exact[1][codes])
+    own = leaves(hidden, table, eps)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        found = fused.messages(own[0], edges, codes, own[1], own[2])
+    rows, near = len(hidden), {"rtol": 1e-5, "atol": 1e-5, "check_dtype": False}
+    assert len(found) == (fused.BUCKET if half else rows)
+    assert not found[rows:].any()
+    torch.testing.assert_close(found[:rows], wanted.to(found.dtype), **near | {"rtol": 2**-8} if half else near)
+    pairs = zip(gradients(found[:rows], weights, own), gradients(wanted, weights, exact), strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, **near)
+
+
+def layers(seed=0):
+    """A linear layer of 6 to 7 and its normalisation, away from the initial values."""
+    torch.manual_seed(seed)
+    linear, norm = nn.Linear(6, 7), nn.BatchNorm1d(7)
+    for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        tensor.data.uniform_(0.5, 1.5)
+    return linear, norm
+
+
+@given(rows=st.integers(2, 40), relu=st.booleans(), drop=st.sampled_from([0.0, 0.3]), last=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_block_and_its_gradients_are_linear_norm_relu_and_dropout(rows, relu, drop, last):
+    linear, norm = layers()
+    exact = [copy.deepcopy(module).double() for module in (linear, norm)]
+    states, weights = torch.randn(rows, 6), torch.randn(rows, 7)
+    [own], [other] = leaves(states), leaves(states, dtype=torch.float64)
+    found = fused.block(own, linear, norm, rows=rows, relu=relu, drop=drop, last=last)
+    wanted = exact[1](exact[0](other))
+    wanted = (wanted.relu() if relu else wanted) * (found != 0) / (1 - drop)
+    near = {"rtol": 1e-3, "atol": 1e-4 * rows, "check_dtype": False}
+    torch.testing.assert_close(found, wanted, **near)
+    pairs = zip(
+        gradients(found, weights, [own, *linear.parameters(), *norm.parameters()]),
+        gradients(wanted, weights, [other, *exact[0].parameters(), *exact[1].parameters()]),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, **near)
+    for name, value in norm.state_dict().items():
+        torch.testing.assert_close(value, exact[1].state_dict()[name], rtol=1e-5, atol=1e-6, check_dtype=False)
+
+
+def test_a_block_in_evaluation_is_linear_norm_and_relu():
+    linear, norm = layers()
+    norm.eval()
+    states = torch.randn(9, 6)
+    for relu in (True, False):
+        wanted = norm(linear(states))
+        torch.testing.assert_close(
+            fused.block(states, linear, norm, rows=9, relu=relu, drop=0.5), wanted.relu() if relu else wanted
+        )
+
+
+COMPANY = {
+    "ordinary": ORDINARY,
+    "no bonds at all": ["C", "[Na+]", "[He]"],
+    "one molecule": [MORPHINE],
+    "salt": ["CC(=O)[O-].[K+].O.O", "CCO"],
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("smiles", COMPANY.values(), ids=COMPANY)
+def test_the_compiled_network_is_the_plain_one(smiles, training):
+    network = shaken(GIN(width=16, layers=3, dropout=0.0)).train(training)
+    single, batch = copy.deepcopy(network).float(), collate(graphs_of(*smiles))
+    assert fused.works(single, torch.zeros(2, 16))
+    with compiled(True):
+        found = single(batch)
+    wanted = network(batch)
+    near = {"rtol": 1e-3, "atol": 1e-3, "check_dtype": False}
+    torch.testing.assert_close(found, wanted, **near)
+    weights = torch.randn(wanted.shape)
+    (wanted * weights).sum().backward()
+    (found * weights).sum().backward()
+    for (name, ours), theirs in zip(single.named_parameters(), network.parameters(), strict=True):
+        size = theirs.grad.abs().max()
+        torch.testing.assert_close(ours.grad / (1 + size), theirs.grad / (1 + size), **near, msg=name)
+    for (name, ours), theirs in zip(single.named_buffers(), network.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs, **near, msg=name)
+
+
+def test_predictions_are_those_of_torch_geometrics_layers():
+    torch.manual_seed(0)
+    network, batch = GIN(), collate(graphs_of(*ORDINARY, *DRUGS[:20]))
+    network(batch)  # running statistics
+    network.eval()
+    with torch.no_grad():
+        found = network(batch)
+        with compiled(False):
+            torch.testing.assert_close(found, network(batch), rtol=0, atol=1e-4)
+
+
+def test_where_the_loops_are_not_used():
+    network, states = GIN(width=4, layers=1), torch.zeros(3, 4)
+    assert fused.works(network, states)
+    assert fused.works(network.eval(), states)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert fused.works(network.train(), states)
+        assert not fused.works(network.eval(), states)
+    with torch.autocast("cpu", torch.float16):
+        assert not fused.works(network.train(), states)
+    assert not fused.works(network, states.double())
+    assert not fused.works(network, states.to("meta"))
+    assert not fused.works(network, states[:1])
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        network(collate(graphs_of("C")))
+
+
+def test_statistics_that_are_held_still_are_used():
+    network, batch = shaken(GIN(width=8, layers=2, dropout=0.0)).train(), collate(graphs_of(*ORDINARY))
+    single = copy.deepcopy(network).float()
+    for each in (network, single):
+        for module in each.modules():
+            module.train(not isinstance(module, nn.BatchNorm1d))
+    torch.testing.assert_close(single(batch), network(batch), rtol=1e-4, atol=1e-4, check_dtype=False)
+    assert single.norms[0].num_batches_tracked == 0
+
+
+def dropped(seed, drop=0.2, rows=400, width=250):
+    """Where dropout of a block strikes."""
+    linear, norm = nn.Linear(3, width), nn.BatchNorm1d(width)
+    torch.manual_seed(seed)
+    return fused.block(torch.randn(rows, 3), linear, norm, rows=rows, relu=False, drop=drop) == 0
+
+
+@pytest.mark.parametrize("drop", [0.2, 0.5])
+def test_dropout_is_fair_and_independent(drop):
+    mask = dropped(0, drop).double()
+    spread = math.sqrt(drop * (1 - drop))
+    assert abs(mask.mean() - drop) < 4 * spread / math.sqrt(mask.numel())
+    for axis in (0, 1):  # shares of rows and of columns scatter as binomial ones do
+        assert 0.8 < mask.mean(axis).std() / spread * math.sqrt(mask.shape[axis]) < 1.2
+    pairs = {"row": (mask[1:], mask[:-1]), "column": (mask[:, 1:], mask[:, :-1]), "seed": (mask, dropped(1, drop))}
+    for name, (one, other) in pairs.items():
+        assert abs(np.corrcoef(one.flatten(), other.flatten())[0, 1]) < 0.015, name
+
+
+def test_dropout_follows_from_torchs_seed():
+    assert torch.equal(dropped(3), dropped(3))
+    assert not torch.equal(dropped(3), dropped(4))
+    network, batch = GIN(width=8, layers=2, dropout=0.5), collate(graphs_of(*ORDINARY))
+    torch.manual_seed(7)
+    one, other = network(batch), network(batch)
+    assert not torch.equal(one, other)
+    torch.manual_seed(7)
+    assert torch.equal(one, network(batch))
+
+
+def bf16_step(bucket, monkeypatch):
+    monkeypatch.setattr(fused, "BUCKET", bucket)
+    torch.manual_seed(0)
+    predictor = Predictor(GIN(width=16, layers=3, dropout=0.2), tasks=1, task="regression", bf16=True)
+    features, logits = predictor(collate(graphs_of(*ORDINARY)))
+    logits.square().sum().backward()
+    return predictor, features
+
+
+def test_padding_changes_nothing(monkeypatch):
+    (tight, found), (loose, wanted) = bf16_step(1, monkeypatch), bf16_step(512, monkeypatch)
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+    for one, other in zip(tight.parameters(), loose.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=2**-8, atol=1e-4)
+    for name, value in tight.state_dict().items():
+        torch.testing.assert_close(value, loose.state_dict()[name], msg=name)
+
+
+def test_bfloat16_is_for_training_and_near_single_precision():
+    torch.manual_seed(0)
+    half = Predictor(GIN(width=16, layers=3, dropout=0.0), tasks=1, task="regression", bf16=True)
+    single = copy.deepcopy(half)
+    single.bf16 = False
+    batch = collate(graphs_of(*ORDINARY))
+    found, wanted = half(batch)[0], single(batch)[0]
+    assert found.dtype == torch.float32
+    assert 0 < (found - wanted).norm() < 0.05 * wanted.norm()
+    single.load_state_dict(half.state_dict())
+    assert torch.equal(half.eval()(batch)[0], single.eval()(batch)[0])
+
+
+def test_what_is_not_a_number_stays_so():
+    network, batch = GIN(width=8, layers=2, dropout=0.0), collate(graphs_of(*ORDINARY))
+    network.atoms.table.weight.data.fill_(torch.nan)
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            assert network(batch).isnan().all()
+
+
+def test_saved_models_fit():
+    layer = [f"0.nn.{name}" for name in ("0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "3.bias")]
+    statistics = ["running_mean", "running_var", "num_batches_tracked"]
+    assert set(GIN(width=4, layers=1).state_dict()) == {
+        *("atoms.table.weight", "atoms.starts", "convolutions.0.eps", "norms.0.weight", "norms.0.bias"),
+        *(f"bonds.0.tables.{table}.weight" for table in range(3)),
+        *(f"convolutions.{name}" for name in layer),
+        *(f"convolutions.0.nn.1.{name}" for name in statistics),
+        *(f"norms.0.{name}" for name in statistics),
+    }
 
 
 # Students of others

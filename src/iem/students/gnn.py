@@ -87,25 +87,31 @@ class GIN(nn.Module):
 
     def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
         hidden = self.atoms(batch.atoms)
-        compiled = fused.works(self, hidden)
-        layers = zip(self.bonds, self.convolutions, self.norms, strict=True)
-        for left, (bonds, convolution, norm) in zip(reversed(range(len(self.norms))), layers, strict=True):
-            if compiled:
-                hidden = self._compiled(hidden, batch, bonds.rows(), convolution, norm, relu=left > 0)
-            else:
-                hidden = norm(convolution(hidden, batch.edges, bonds(batch.bonds)))
-                hidden = self.dropout(hidden.relu() if left else hidden)
+        layer = self._compiled if fused.works(self, hidden) else self._plain
+        for number in range(len(self.norms)):
+            hidden = layer(number, hidden, batch)
         return global_mean_pool(hidden, batch.owner, batch.size)
 
-    def _compiled(
-        self, hidden: Tensor, batch: Graphs, table: Tensor, convolution: GINEConv, norm: nn.BatchNorm1d, *, relu: bool
-    ) -> Float[Tensor, "atoms dim"]:
-        """The same layer in compiled loops and matrix products."""
+    def _plain(self, number: int, hidden: Tensor, batch: Graphs) -> Float[Tensor, "atoms dim"]:
+        """One layer in torch's operations."""
+        messages = self.convolutions[number](hidden, batch.edges, self.bonds[number](batch.bonds))
+        hidden = self.norms[number](messages)
+        return self.dropout(hidden.relu() if self._inner(number) else hidden)
+
+    def _compiled(self, number: int, hidden: Tensor, batch: Graphs) -> Float[Tensor, "atoms dim"]:
+        """The same in compiled loops and matrix products."""
+        convolution, bonds, norm, rows = self.convolutions[number], self.bonds[number], self.norms[number], len(hidden)
+        assert isinstance(convolution, GINEConv)
+        assert isinstance(bonds, BondTable)
+        assert isinstance(norm, nn.BatchNorm1d)
         first, inner, _, second = convolution.nn
-        rows = len(hidden)
-        hidden = fused.messages(hidden, batch.edges, batch.bonds, table, convolution.eps)
+        hidden = fused.messages(hidden, batch.edges, batch.bonds, bonds.rows(), convolution.eps)
         hidden = fused.block(hidden, first, inner, rows=rows, relu=True)
+        relu = self._inner(number)
         return fused.block(hidden, second, norm, rows=rows, relu=relu, drop=self.dropout.p, last=True)
+
+    def _inner(self, number: int) -> bool:
+        return number < len(self.norms) - 1
 
 
 STUDENTS.add("gin")(GIN)

@@ -4,7 +4,8 @@ Arrays are C-contiguous; indices are int64 and numbers single precision. Those n
 bfloat16, which NumPy does not know: they come as uint16. Rows of an output beyond those of its input become zero, so
 that they add nothing to products over rows.
 
-Numba keeps compiled code until the file of the outermost function changes, so nothing compiled here calls another module.
+Numba keeps compiled code until the file of the outermost function changes, so nothing compiled here calls another
+module.
 """
 
 from collections.abc import Callable
@@ -127,12 +128,12 @@ def moments(values: np.ndarray, rows: int, mean: np.ndarray, var: np.ndarray) ->
 def _drop(line: np.ndarray, row: int, seed: np.uint32, bar: np.uint32) -> None:
     """Dropout of one row: zero where 32 bits mixed from seed and place are below the bar, scaled up elsewhere."""
     gain = np.float32(2.0**32 / (2.0**32 - bar))
-    start = np.uint32(row * len(line))
+    start = row * len(line)
     for k in range(len(line)):
-        bits = (start + np.uint32(k)) * np.uint32(0x9E3779B1) + seed
-        bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
-        bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B)
-        bits = bits ^ (bits >> np.uint32(16))
+        bits = np.uint32(np.uint32(start + k) * np.uint32(0x9E3779B1)) ^ seed  # numba widens products
+        bits = np.uint32((bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D))
+        bits = np.uint32((bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B))
+        bits ^= bits >> np.uint32(16)
         line[k] = line[k] * gain if bits >= bar else ZERO
 
 

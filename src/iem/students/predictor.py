@@ -1,6 +1,7 @@
 """A student with its way to the teacher's width and its task head; and several of them as a model folder."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -25,14 +26,16 @@ class Predictor(nn.Module):
         tasks: number of targets.
         task: ``classification`` or ``regression``.
         dim: d_v.
+        bf16: the student trains in bfloat16; its weights, normalisations and heads stay in single precision, and so
+            do predictions.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, student: Student, *, tasks: int, task: str, dim: int = TEACHER_DIM) -> None:
+    def __init__(self, student: Student, *, tasks: int, task: str, dim: int = TEACHER_DIM, bf16: bool = False) -> None:
         super().__init__()
-        self.student, self.task = student, task
+        self.student, self.task, self.bf16 = student, task, bf16
         self.project = nn.Linear(student.dim, dim)
         self.head = nn.Linear(dim, tasks)
         self.register_buffer("mean", torch.zeros(tasks))
@@ -53,7 +56,11 @@ class Predictor(nn.Module):
 
     def forward(self, batch: Any) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch tasks"]]:
         """Features F^g at the teacher's width, and logits."""
-        features = self.project(self.student(batch))
+        device, dtype = self.mean.device.type, self.mean.dtype
+        context = torch.autocast(device, torch.bfloat16) if self.bf16 and self.training else nullcontext()
+        with context:
+            embedding = self.student(batch)
+        features = self.project(embedding.to(dtype))
         return features, self.head(features)
 
     def to_output(self, logits: Float[Tensor, "batch tasks"]) -> Float[Tensor, "batch tasks"]:

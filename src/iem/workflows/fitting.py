@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,7 +34,7 @@ from iem.workflows.fit import FitRecipe
 from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, scores, summary
 from iem.workflows.reporting import write_fit_report
-from iem.workflows.training import damaged
+from iem.workflows.training import computes_in_bf16, damaged
 
 Task = Literal["classification", "regression"]
 TAUGHT, PLAIN = "with teacher", "without teacher"
@@ -91,6 +91,7 @@ def fit_table(
     table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
     task: Task = "classification" if table.task == "classification" else "regression"
     parts = divide(table, split)
+    recipe = resolved(recipe)
     settings = {
         "table": _content(table, parts),
         "student": student,
@@ -120,6 +121,13 @@ def fit_table(
     notes = look(study, jobs)
     results, states = train_all(study, arms, seeds, out / "trainings")
     return finish(study, results, states, settings, notes, out)
+
+
+def resolved(recipe: FitRecipe) -> FitRecipe:
+    """The recipe with every choice made that the device decides."""
+    if recipe.precision != "auto":
+        return recipe
+    return replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
 
 
 def artifact_of(guide: ImageTeacher | None) -> str:
@@ -227,7 +235,8 @@ def new_predictor(study: Study, seed: int) -> Predictor:
     """A student with fresh weights that follow from the seed."""
     torch.manual_seed(seed)
     student = STUDENTS.build(study.student, dropout=study.recipe.dropout)
-    predictor = Predictor(student, tasks=len(study.table.targets), task=study.task)
+    bf16 = study.recipe.precision == "bf16"
+    predictor = Predictor(student, tasks=len(study.table.targets), task=study.task, bf16=bf16)
     predictor.fit_scale(study.table.labels[study.split.train])
     return predictor
 

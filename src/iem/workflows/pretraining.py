@@ -32,7 +32,7 @@ from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.console import progress, say
 from iem.workflows.folders import open_run
 from iem.workflows.pretrain import Recipe
-from iem.workflows.training import quiet_trainer, run_to_end
+from iem.workflows.training import computes_in_bf16, quiet_trainer, run_to_end
 
 VALID_SHARE, VALID_MOST = 0.02, 1_000
 """Held-out part of the corpus: a share of it, but never more molecules than this."""
@@ -152,14 +152,6 @@ def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, n
     order = np.random.default_rng((seed, count)).permutation(count)
     held_out = min(VALID_MOST, max(batch_size, int(VALID_SHARE * count)))
     return np.sort(order[held_out:]), order[:held_out]
-
-
-def computes_in_bf16() -> bool:
-    """Whether the device at hand multiplies in bfloat16 faster than in single precision."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch does not tell
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -30,6 +30,14 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def computes_in_bf16() -> bool:
+    """Whether the device at hand multiplies in bfloat16 faster than in single precision."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch does not tell
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def quiet_trainer(*, max_epochs: int, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
     """A Lightning trainer on the best device at hand whose output is left to our own callbacks."""
     for name in ("lightning.pytorch", "lightning.fabric"):
