@@ -18,13 +18,14 @@ from rdkit.Chem import rdCIPLabeler
 from torch import nn
 
 from iem.chem.molecules import parse
-from iem.errors import UnknownNameError
+from iem.errors import ConfigError, UnknownNameError
 from iem.losses.enhancers import task_loss
 from iem.students import fused
-from iem.students.base import STUDENTS, Assembled, Student
+from iem.students.architectures import GCN, GraphSAGE
+from iem.students.base import STUDENTS, Assembled, Student, build_student
 from iem.students.batches import collate
 from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, featurize
-from iem.students.gnn import GIN, AtomTable, BondTable
+from iem.students.gnn import GIN, JUMPING, READOUTS, AtomTable, BondTable
 from iem.students.predictor import Predictor
 
 with warnings.catch_warnings():
@@ -263,6 +264,112 @@ def test_gin_is_its_formula():
     wanted = torch.stack([naive_gin(network, graph) for graph in graphs])
     torch.testing.assert_close(network(collate(graphs)), wanted)
     assert (wanted < 0).any(), "no ReLU after the last layer"
+
+
+def naive_messages(network, number, graph, states):
+    """What atoms learn from their neighbours in GCN or GraphSAGE, atom by atom."""
+    bonds = network.bonds[number](torch.from_numpy(graph.bonds))
+    degree = [1 + sum(target == atom for target in graph.edges[1]) for atom in range(len(states))]
+    found = []
+    for atom, state in enumerate(states):
+        into = [edge for edge, target in enumerate(graph.edges[1]) if target == atom]
+        if isinstance(network, GCN):
+            total = network.linears[number](state) / degree[atom]
+            for edge in into:
+                other = graph.edges[0, edge]
+                message = network.linears[number](states[other]) + bonds[edge]
+                total = total + message / (degree[atom] * degree[other]) ** 0.5
+        else:
+            mean = sum((states[graph.edges[0, edge]] + bonds[edge] for edge in into), torch.zeros_like(state))
+            total = network.own[number](state) + network.others[number](mean / max(len(into), 1))
+        found.append(total)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("architecture", [GCN, GraphSAGE])
+def test_gcn_and_sage_are_their_formulas(architecture):
+    network = shaken(architecture(width=6, layers=2))
+    for graph in graphs_of("CCO", "[Na+]", "C/C=C/C#N", "*CC", MORPHINE):
+        batch = collate([graph])
+        states = network.atoms(batch.atoms)
+        torch.testing.assert_close(network.messages(1, states, batch), naive_messages(network, 1, graph, states))
+
+
+@pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
+@pytest.mark.parametrize("jumping", JUMPING)
+@pytest.mark.parametrize("readout", READOUTS)
+def test_every_read_out_and_jumping_knowledge_keeps_the_contract(name, jumping, readout):
+    network = shaken(build_student(f"{name}:width=8,layers=2,readout={readout},jumping={jumping}", dropout=0.5))
+    graphs = graphs_of(*ORDINARY)
+    together = network(collate(graphs))
+    assert together.shape == (len(graphs), network.dim) == (len(graphs), 24 if jumping == "cat" else 8)
+    torch.testing.assert_close(together, torch.cat([network(collate([graph])) for graph in graphs]))
+    mol = parse(MORPHINE)
+    turned = Chem.RenumberAtoms(mol, np.random.default_rng(0).permutation(mol.GetNumAtoms()).tolist())
+    one, other = network(collate([featurize(mol), featurize(turned)]))
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    network.train()
+    network(collate(graphs)).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
+def test_every_architecture_trains_in_bfloat16(name):
+    torch.manual_seed(0)
+    network = build_student(f"{name}:width=16,layers=2", dropout=0.0)
+    predictor = Predictor(network, tasks=1, task="regression", bf16=True)
+    graphs, wanted = collate(graphs_of(*ORDINARY)), torch.tensor([[float(len(text))] for text in ORDINARY])
+    predictor.fit_scale(wanted.numpy())
+    optimizer = torch.optim.Adam(predictor.parameters(), lr=0.01)
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss = task_loss(predictor(graphs)[1], predictor.standardise(wanted), "regression")
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+
+
+def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
+    graphs = graphs_of("CCO", "c1ccccc1O")
+    batch = collate(graphs)
+    plain = shaken(GIN(width=6, layers=2))
+    states = [plain.atoms(batch.atoms)]
+    for number in range(2):
+        states.append(plain.layer(number, states[-1], batch))
+    parts = [(0, 3), (3, 10)]
+    joined = {
+        "last": states[-1],
+        "sum": sum(states),
+        "max": torch.maximum(torch.maximum(*states[:2]), states[2]),
+        "cat": torch.cat(states, dim=1),
+    }
+    pools = {"mean": lambda x: x.mean(0), "sum": lambda x: x.sum(0), "max": lambda x: x.amax(0)}
+    for jumping, atoms in joined.items():
+        for readout, pool in pools.items():
+            network = GIN(width=6, layers=2, readout=readout, jumping=jumping).double().eval()
+            network.load_state_dict(plain.state_dict())
+            wanted = torch.stack([pool(atoms[start:end]) for start, end in parts])
+            torch.testing.assert_close(network(batch), wanted)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("gin:readout=median", "readout is 'median', but it must be one of mean, sum, max, attention"),
+        ("gcn:jumping=lstm", "jumping is 'lstm', but it must be one of last, sum, max, cat"),
+        ("gin:layers=0", "layers is 0, but at least one is needed"),
+        ("gin:depth=3", "the student 'gin' has no option 'depth'"),
+        ("gat:width", "options are written name=value"),
+    ],
+)
+def test_options_of_a_student_that_make_no_sense(choice, message):
+    with pytest.raises(ConfigError, match=message):
+        build_student(choice, dropout=0.1)
+
+
+def test_options_of_a_student_are_numbers_and_words():
+    network = build_student("sage: width=7, layers=3, readout=sum", dropout=0.25)
+    assert (network.dim, len(network.norms), network.readout, network.dropout.p) == (7, 3, "sum", 0.25)
 
 
 def test_the_student_of_the_paper():
@@ -603,7 +710,7 @@ def test_a_student_of_another_package_is_found_by_its_entry_point(tmp_path, monk
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[iem.student]\nsmall-gin = stranger:small\n")
     monkeypatch.setattr(STUDENTS, "_factories", copy.copy(STUDENTS._factories))
-    with pytest.raises(UnknownNameError, match=r"no student is called 'small-gin'\. .*Known: gin"):
+    with pytest.raises(UnknownNameError, match=r"no student is called 'small-gin'\. .*Known: gat, gcn, gin, sage"):
         STUDENTS.build("small-gin")
     monkeypatch.syspath_prepend(tmp_path)
     student = STUDENTS.build("small-gin", dropout=0.1)

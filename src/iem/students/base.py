@@ -1,12 +1,14 @@
 """What a student is: a graph network together with the graphs it eats."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, final, runtime_checkable
 
 from jaxtyping import Float
 from rdkit.Chem import Mol
 from torch import Tensor, nn
 
+from iem.errors import ConfigError
 from iem.registry import Registry
 
 
@@ -61,3 +63,38 @@ STUDENTS: Registry[Student] = Registry("student")
 
 A factory takes the keyword argument ``dropout`` (a probability) and returns a student.
 """
+
+
+def build_student(choice: str | Callable[..., Student], **options: Any) -> Student:
+    """A new student.
+
+    Args:
+        choice: a name, with options of the network behind a colon (``gin:layers=3,readout=sum``), or a factory.
+        options: further ones, such as ``dropout``.
+
+    Raises:
+        UnknownNameError: no student has this name.
+        ConfigError: an option that this student does not have, or a value that it does not take.
+    """
+    if not isinstance(choice, str):
+        return choice(**options)
+    name, _, rest = choice.partition(":")
+    for part in filter(None, rest.split(",")):
+        option, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigError("--student", choice, "options are written name=value, with commas between them")
+        options[option.strip()] = _value(value.strip())
+    try:
+        return STUDENTS.build(name, **options)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        wrong = str(error).rpartition(" ")[2]
+        raise ConfigError("--student", choice, f"the student {name!r} has no option {wrong}") from error
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text

@@ -1,12 +1,14 @@
-"""Message-passing networks over torch-geometric's layers."""
+"""Message-passing networks: what all have in common, and the paper's student."""
 
 import warnings
-from typing import final
+from collections.abc import Sequence
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from iem.errors import ConfigError
 from iem.students import fused
 from iem.students.base import STUDENTS
 from iem.students.batches import Graphs, collate
@@ -14,7 +16,10 @@ from iem.students.features import ATOM_SIZES, BOND_SIZES, featurize
 
 with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
     warnings.simplefilter("ignore", FutureWarning)
-    from torch_geometric.nn import GINEConv, global_mean_pool
+    from torch_geometric.nn import AttentionalAggregation, GINEConv, global_add_pool, global_max_pool, global_mean_pool
+
+READOUTS = ("mean", "sum", "max", "attention")
+JUMPING = ("last", "sum", "max", "cat")
 
 
 @final
@@ -49,27 +54,101 @@ class AtomTable(nn.Module):
         return nn.functional.embedding_bag(atoms + self.starts, self.table.weight, mode="sum")
 
 
-@final
-class GIN(nn.Module):
-    """Graph isomorphism network with bond features: the paper's student (section 4.1).
-
-    Per layer, :math:`h_i ← MLP((1+ε) h_i + Σ_j ReLU(h_j + e_{ij}))`, batch normalisation, ReLU (not after the last
-    layer), dropout; then the mean over atoms.
+class Network(nn.Module):
+    """Rounds of message passing with bond features, each followed by batch normalisation, ReLU (not after the last
+    one) and dropout; then one feature vector per molecule.
 
     Args:
-        width: of all layers; d_g.
+        width: of all layers.
         layers: rounds of message passing.
         dropout: probability after each layer.
+        readout: ``mean``, ``sum`` or ``max`` over the atoms, or ``attention``, a mean with learned weights.
+        jumping: which layers count: the ``last`` one; or the ``sum``, the maximum (``max``) or all (``cat``) of the
+            atom embedding and every layer; all of them make the result wider.
+
+    Raises:
+        ConfigError: no such read-out or jumping knowledge.
+
+    References:
+        Hu et al., ICLR 2020, arXiv:1905.12265; Xu et al., ICML 2018, arXiv:1806.03536 (jumping knowledge).
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 300,
+        layers: int = 5,
+        dropout: float = 0.5,
+        readout: str = "mean",
+        jumping: str = "last",
+    ) -> None:
+        super().__init__()
+        for option, value, known in (("readout", readout, READOUTS), ("jumping", jumping, JUMPING)):
+            if value not in known:
+                raise ConfigError(option, value, f"it must be one of {', '.join(known)}")
+        for option, number in (("width", width), ("layers", layers)):
+            if number < 1:
+                raise ConfigError(option, number, "at least one is needed")
+        self.readout, self.jumping = readout, jumping
+        self.dim = width * (layers + 1) if jumping == "cat" else width
+        self.atoms = AtomTable(width)
+        self.bonds = nn.ModuleList(BondTable(width) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        if readout == "attention":
+            self.attention = AttentionalAggregation(nn.Linear(self.dim, 1))
+
+    featurize = staticmethod(featurize)  # a plain function reaches worker processes without the network
+    collate = staticmethod(collate)
+
+    def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
+        states = [self.atoms(batch.atoms)]
+        for number in range(len(self.norms)):
+            states.append(self.layer(number, states[-1], batch))
+        return self._read(self._joined(states), batch)
+
+    def layer(self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs) -> Float[Tensor, "atoms width"]:
+        """One round, with all that follows it."""
+        hidden = self.norms[number](self.messages(number, hidden, batch).to(hidden.dtype))
+        return self.dropout(hidden.relu() if self.is_inner(number) else hidden)
+
+    def messages(
+        self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
+    ) -> Float[Tensor, "atoms width"]:
+        """What atoms learn from their neighbours: the difference between architectures."""
+        raise NotImplementedError
+
+    def is_inner(self, number: int) -> bool:
+        """Whether this layer is followed by another one."""
+        return number < len(self.norms) - 1
+
+    def _joined(self, states: Sequence[Tensor]) -> Float[Tensor, "atoms dim"]:
+        if self.jumping == "last":
+            return states[-1]
+        if self.jumping == "cat":
+            return torch.cat(list(states), dim=1)
+        stacked = torch.stack(list(states))
+        return stacked.sum(dim=0) if self.jumping == "sum" else stacked.amax(dim=0)
+
+    def _read(self, states: Float[Tensor, "atoms dim"], batch: Graphs) -> Float[Tensor, "batch dim"]:
+        if self.readout == "attention":
+            return self.attention(states, batch.owner, dim_size=batch.size)
+        pool = {"mean": global_mean_pool, "sum": global_add_pool, "max": global_max_pool}[self.readout]
+        return pool(states, batch.owner, batch.size)
+
+
+@final
+class GIN(Network):
+    """Graph isomorphism network with bond features: the paper's student (section 4.1).
+
+    Per layer, :math:`h_i ← MLP((1+ε) h_i + Σ_j ReLU(h_j + e_{ij}))`; see ``Network`` for the rest.
 
     References:
         Xu et al., ICLR 2019, arXiv:1810.00826; Hu et al., ICLR 2020, arXiv:1905.12265.
     """
 
-    def __init__(self, *, width: int = 300, layers: int = 5, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.dim = width
-        self.atoms = AtomTable(width)
-        self.bonds = nn.ModuleList(BondTable(width) for _ in range(layers))
+    def __init__(self, *, width: int = 300, layers: int = 5, **options: Any) -> None:
+        super().__init__(width=width, layers=layers, **options)
         self.convolutions = nn.ModuleList(
             GINEConv(
                 nn.Sequential(
@@ -79,27 +158,16 @@ class GIN(nn.Module):
             )
             for _ in range(layers)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
-        self.dropout = nn.Dropout(dropout)
 
-    featurize = staticmethod(featurize)  # a plain function reaches worker processes without the network
-    collate = staticmethod(collate)
+    def messages(
+        self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
+    ) -> Float[Tensor, "atoms width"]:
+        return self.convolutions[number](hidden, batch.edges, self.bonds[number](batch.bonds))
 
-    def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
-        hidden = self.atoms(batch.atoms)
-        layer = self._compiled if fused.works(self, hidden) else self._plain
-        for number in range(len(self.norms)):
-            hidden = layer(number, hidden, batch)
-        return global_mean_pool(hidden, batch.owner, batch.size)
-
-    def _plain(self, number: int, hidden: Tensor, batch: Graphs) -> Float[Tensor, "atoms dim"]:
-        """One layer in torch's operations."""
-        messages = self.convolutions[number](hidden, batch.edges, self.bonds[number](batch.bonds))
-        hidden = self.norms[number](messages)
-        return self.dropout(hidden.relu() if self._inner(number) else hidden)
-
-    def _compiled(self, number: int, hidden: Tensor, batch: Graphs) -> Float[Tensor, "atoms dim"]:
-        """The same in compiled loops and matrix products."""
+    def layer(self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs) -> Float[Tensor, "atoms width"]:
+        """In compiled loops and matrix products where they work."""
+        if not fused.works(self, hidden):
+            return super().layer(number, hidden, batch)
         convolution, bonds, norm, rows = self.convolutions[number], self.bonds[number], self.norms[number], len(hidden)
         assert isinstance(convolution, GINEConv)
         assert isinstance(bonds, BondTable)
@@ -107,11 +175,8 @@ class GIN(nn.Module):
         first, inner, _, second = convolution.nn
         hidden = fused.messages(hidden, batch.edges, batch.bonds, bonds.rows(), convolution.eps)
         hidden = fused.block(hidden, first, inner, rows=rows, relu=True)
-        relu = self._inner(number)
+        relu = self.is_inner(number)
         return fused.block(hidden, second, norm, rows=rows, relu=relu, drop=self.dropout.p, last=True)
-
-    def _inner(self, number: int) -> bool:
-        return number < len(self.norms) - 1
 
 
 STUDENTS.add("gin")(GIN)

@@ -25,12 +25,13 @@ from iem.files import write_bytes, write_json
 from iem.nn.teacher import find
 from iem.records import Split
 from iem.report.text import plural
-from iem.students.base import STUDENTS
+from iem.students.base import build_student
 from iem.workflows.comparing import read_results
 from iem.workflows.console import progress, say
 from iem.workflows.embed import load_teacher
 from iem.workflows.engines import in_order, open_engine
 from iem.workflows.fit import PRESETS, FitRecipe
+from iem.workflows.fitting import resolved
 from iem.workflows.methods import METHODS
 from iem.workflows.metrics import METRICS, mean_score, scores
 from iem.workflows.schooling import Classroom, outputs_by
@@ -88,7 +89,7 @@ class Protocol:
         if split not in SPLITS:
             raise ConfigError("--split", split, f"it must be one of {', '.join(SPLITS)}")
         causes = load_teacher(teacher).causes
-        return cls(split, str(find(teacher)), named(*causes), replace(PRESETS[preset], **options))
+        return cls(split, str(find(teacher)), named(*causes), resolved(replace(PRESETS[preset], **options)))
 
     def settings(self, run: Run) -> dict[str, Any]:
         """Everything that the score of a run depends on."""
@@ -127,7 +128,7 @@ def planned(
     networks = networks if networks == ("none",) else tuple(students or networks)
     for name in networks:
         if name != "none":
-            STUDENTS.build(name)
+            build_student(name)
     return [
         Run(table, "none" if METHODS[way].model != "student" else network, way, seed)
         for table in datasets or tables

@@ -41,7 +41,7 @@ def fit(
     smiles: str | None = None,
     target: tuple[str, ...] = (),
     task: Literal["classification", "regression"] | None = None,
-    student: str = "gin",
+    student: Any = "gin",  # str, or a factory in Python
     teacher: str = "default",
     preset: Literal["default", "paper"] = "default",
     split: str = "scaffold",
@@ -71,7 +71,9 @@ def fit(
         smiles: Column with the SMILES; found by its content if not given.
         target: Column to predict; repeat the option for several. All numeric columns if not given.
         task: Recognised from the values if not given.
-        student: Graph network that learns.
+        student: Graph network that learns: gin, gcn, gat or sage, with options behind a colon
+            (gin:width=300,layers=5,readout=mean,jumping=last; read-outs: mean, sum, max, attention; jumping knowledge:
+            last, sum, max, cat). In Python also a function that makes one of your own.
         teacher: "default" (comes with iem), "none", or a folder that "iem pretrain" wrote.
         preset: "default" is what measured best, "paper" follows the formulas and settings of the paper.
         split: "scaffold" (Hu et al., 8:1:1), "random" (8:1:1), or a column whose values are train, valid and test.

@@ -23,8 +23,8 @@ from iem.errors import ArtifactError, ConfigError, TableError
 from iem.files import write_bytes, write_json
 from iem.records import Split
 from iem.report.text import plural
-from iem.students import gnn as gnn  # registers the students that come with the package
-from iem.students.base import STUDENTS
+from iem.students import architectures as architectures  # registers the students that come with the package
+from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor, save_model
 from iem.workflows.console import console, progress, say
 from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
@@ -62,7 +62,7 @@ class Study(NamedTuple):
     split: Split
     molecules: Molecules
     guide: ImageTeacher | None
-    student: str
+    student: str | Callable[..., Student]
     recipe: FitRecipe
 
 
@@ -73,7 +73,7 @@ def fit_table(
     smiles: str | None,
     targets: Sequence[str],
     asked: Task | None,
-    student: str,
+    student: str | Callable[..., Student],
     teacher: str,
     recipe: FitRecipe,
     preset: str,
@@ -85,7 +85,7 @@ def fit_table(
     """See ``iem.workflows.fit.fit``; returns what ``metrics.json`` holds."""
     if compare and teacher == "none":
         raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
-    STUDENTS.build(student)
+    build_student(student, dropout=recipe.dropout)
     guide = None if teacher == "none" else load_teacher(teacher)
     exclude = () if split in ("scaffold", "random") else (split,)
     table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
@@ -94,7 +94,7 @@ def fit_table(
     recipe = resolved(recipe)
     settings = {
         "table": _content(table, parts),
-        "student": student,
+        "student": name_of(student),
         "teacher": artifact_of(guide),
         "split": split,
         "preset": preset,
@@ -128,6 +128,11 @@ def resolved(recipe: FitRecipe) -> FitRecipe:
     if recipe.precision != "auto":
         return recipe
     return replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
+
+
+def name_of(student: str | Callable[..., Student]) -> str:
+    """What stands for a student on disk: its name, or where a factory of somebody else is found."""
+    return student if isinstance(student, str) else f"{student.__module__}.{student.__qualname__}"
 
 
 def artifact_of(guide: ImageTeacher | None) -> str:
@@ -184,9 +189,9 @@ def divide(table: Table, how: str) -> Split:
     return split
 
 
-def graphs_of(table: Table, student: str, dim: int) -> Molecules:
+def graphs_of(table: Table, student: str | Callable[..., Student], dim: int) -> Molecules:
     """Graphs of all molecules, and room for the teacher's features."""
-    featurize = STUDENTS.build(student).featurize
+    featurize = build_student(student, dropout=0.0).featurize
     made: dict[str, tuple[Any, int]] = {}
     with progress() as bars:
         bar = bars.add_task("making graphs", total=len(table.keys))
@@ -234,7 +239,7 @@ def look(study: Study, jobs: int) -> list[str]:
 def new_predictor(study: Study, seed: int) -> Predictor:
     """A student with fresh weights that follow from the seed."""
     torch.manual_seed(seed)
-    student = STUDENTS.build(study.student, dropout=study.recipe.dropout)
+    student = build_student(study.student, dropout=study.recipe.dropout)
     bf16 = study.recipe.precision == "bf16"
     predictor = Predictor(student, tasks=len(study.table.targets), task=study.task, bf16=bf16)
     predictor.fit_scale(study.table.labels[study.split.train])
@@ -355,7 +360,7 @@ def finish(
         "task": study.task,
         "targets": list(table.targets),
         "metric": METRICS[study.task],
-        "student": {"name": study.student, "options": {"dropout": study.recipe.dropout}},
+        "student": {"name": name_of(study.student), "options": {"dropout": study.recipe.dropout}},
         "seeds": settings["seeds"],
         "settings": settings,
         "split_digest": digest(split),

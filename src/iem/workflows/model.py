@@ -1,6 +1,6 @@
 """A trained model in memory: one predictor per seed, and what its card says."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -11,8 +11,8 @@ import torch
 
 from iem import artifact
 from iem.errors import ArtifactError, UnknownNameError
-from iem.students import gnn as gnn  # registers the students that come with the package
-from iem.students.base import STUDENTS
+from iem.students import architectures as architectures  # registers the students that come with the package
+from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
 from iem.workflows.graphs import make_graphs
 
@@ -34,22 +34,24 @@ class Model:
 
     Args:
         folder: a model folder.
+        student: the factory of the student, where it was trained with one of somebody's own.
 
     Raises:
         ArtifactError: missing, damaged, or of another program, kind or version.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, student: Callable[..., Student] | None = None) -> None:
         tensors, self.card = artifact.load(folder, kind="model")
         try:
-            student, self.task = self.card["student"], self.card["task"]
+            made, self.task = self.card["student"], self.card["task"]
             self.targets: list[str] = [str(target) for target in self.card["targets"]]
-            networks = [STUDENTS.build(student["name"], **student["options"]) for _ in range(self.card["seeds"])]
+            networks = [build_student(student or made["name"], **made["options"]) for _ in range(self.card["seeds"])]
             if self.task not in ("classification", "regression") or not networks:
                 raise ValueError("task or seeds")
         except UnknownNameError as error:
             raise ArtifactError(
-                f"{folder} needs a student of another package: {error}; install that package"
+                f"{folder} needs a student of another package: {error}; install that package, or hand the student's "
+                f"factory to iem.load(folder, student=...)"
             ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / artifact.CARD} is not complete ({error}); make the model again") from error

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 from iem.workflows.settings import check_jobs, check_positive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iem.students.base import Student
     from iem.workflows.model import Model
 
 
@@ -42,12 +45,16 @@ def predict(
     )
 
 
-def load(folder: str | Path) -> "Model":
+def load(folder: str | Path, *, student: "Callable[..., Student] | None" = None) -> "Model":
     """A model from its folder: ``iem.load("model").predict(["CCO"])``.
+
+    Args:
+        folder: that "iem fit" wrote.
+        student: the factory of the student, where it was trained with one of your own.
 
     Raises:
         ArtifactError: missing, damaged, or of another program, kind or version.
     """
     from iem.workflows.model import Model
 
-    return Model(Path(folder))
+    return Model(Path(folder), student)

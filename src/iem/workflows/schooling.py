@@ -16,7 +16,7 @@ from iem.data.tables import Table
 from iem.errors import MoleculeError
 from iem.files import whole
 from iem.records import Geometry, PriorTarget, Split
-from iem.students.base import STUDENTS
+from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.distilling import Lesson, outputs_of, train_student
@@ -73,8 +73,8 @@ def _taught(
         names = tuple(load_teacher(room.teacher).teacher.card["priors"])
         molecules = molecules._replace(answers=standardised(_answers(room, names), split.train))
     torch.manual_seed(seed)
-    network = STUDENTS.build(name, dropout=recipe.dropout)
-    predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task)
+    network, bf16 = build_student(name, dropout=recipe.dropout), recipe.precision == "bf16"
+    predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, bf16=bf16)
     predictor.fit_scale(table.labels[split.train])
     lesson = Lesson(
         task=room.task,
