@@ -10,12 +10,13 @@ _HOME = {
     "prepare": "iem.workflows.prepare",
     "pretrain": "iem.workflows.pretrain",
     "load_teacher": "iem.workflows.embed",
+    "Distiller": "iem.workflows.distiller",
     "IEMClassifier": "iem.estimators",
     "IEMRegressor": "iem.estimators",
     "IEMError": "iem.errors",
 }
 __all__ = ["IEMClassifier", "IEMError", "IEMRegressor", "draw", "fit", "load", "load_teacher", "predict", "prepare"]
-__all__ += ["pretrain"]
+__all__ += ["Distiller", "pretrain"]
 
 
 def __getattr__(name: str) -> object:

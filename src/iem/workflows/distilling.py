@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, final
 import lightning
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -139,27 +140,23 @@ class Distillation(lightning.LightningModule):
     def training_step(self, batch: GraphBatch) -> Tensor:
         features, logits = self.predictor(batch.graphs)
         labels = self.predictor.standardise(batch.labels)
-        terms = {"task": task_loss(logits, labels, self.lesson.task)}
-        weights = {"task": 1.0}
+        terms, weights = lesson_terms(
+            features,
+            logits,
+            labels,
+            self.lesson.task,
+            seen=batch.features,
+            atoms=batch.atoms,
+            heads=self.frozen[0] if self.frozen else None,
+            judge=self.judge or self.predictor.head,
+            ke=self.lesson.ke,
+            te=self.lesson.te,
+        )
         if self.auxiliary is not None:
             for name, head in self.auxiliary.items():
                 values, present = batch.answers[name]
                 terms[f"prior_{name}"] = masked_mean((head(features) - values).abs(), present)
                 weights[f"prior_{name}"] = self.lesson.priors
-        pictured = ~batch.features.isnan().any(dim=1)
-        if batch.features.shape[1] and pictured.any():
-            seen = batch.features[pictured]
-            if self.lesson.ke and self.frozen:
-                known = _known(self.frozen[0], batch.atoms[pictured])
-                knowledge = knowledge_enhancer(self.frozen[0], features[pictured], seen, known)
-                terms |= {f"ke_{name}": term for name, term in knowledge.items()}
-                weights |= dict.fromkeys((f"ke_{name}" for name in knowledge), self.lesson.ke)
-            if self.lesson.te:
-                judge = self.judge or self.predictor.head
-                opinion = judge(seen)
-                terms["te"], weights["te"] = task_enhancer(logits[pictured], opinion), self.lesson.te
-                if self.judge is not None:  # its own parameters only, so the weight does not matter
-                    terms["judge"], weights["judge"] = task_loss(opinion, labels[pictured], self.lesson.task), 1.0
         loss = weigh(terms, weights)
         self.log_dict(
             {f"train/{name}": value for name, value in loss.parts.items()} | {"train/loss": loss.total.detach()},
@@ -184,6 +181,50 @@ class Distillation(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.parameters(), lr=self.lesson.lr, fused=True)
+
+
+def lesson_terms(
+    features: Float[Tensor, "batch dim"],
+    logits: Float[Tensor, "batch tasks"],
+    labels: Float[Tensor, "batch tasks"],
+    task: str,
+    *,
+    seen: Float[Tensor, "batch width"],
+    atoms: Int[Tensor, " batch"],
+    heads: nn.ModuleDict | None,
+    judge: nn.Module,
+    ke: float,
+    te: float,
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The terms of eq. 8 by name, and their weights; those that do not apply are not there.
+
+    Args:
+        features: F^g at the teacher's width.
+        logits: of the student.
+        labels: in the units of the logits, NaN where missing.
+        task: ``classification`` or ``regression``.
+        seen: F^v, the teacher's features; NaN rows for molecules without a picture, width 0 without a teacher.
+        atoms: heavy atoms of each molecule.
+        heads: the teacher's frozen prior heads, if it has any.
+        judge: makes task logits from the teacher's features; a ``FeatureJudge`` learns to along the way.
+        ke: λ_KE.
+        te: λ_TE.
+    """
+    terms, weights = {"task": task_loss(logits, labels, task)}, {"task": 1.0}
+    pictured = ~seen.isnan().any(dim=1)
+    if not seen.shape[1] or not pictured.any():
+        return terms, weights
+    seen = seen[pictured]
+    if ke and heads is not None:
+        knowledge = knowledge_enhancer(heads, features[pictured], seen, _known(heads, atoms[pictured]))
+        terms |= {f"ke_{name}": term for name, term in knowledge.items()}
+        weights |= dict.fromkeys((f"ke_{name}" for name in knowledge), ke)
+    if te:
+        opinion = judge(seen)
+        terms["te"], weights["te"] = task_enhancer(logits[pictured], opinion), te
+        if isinstance(judge, FeatureJudge):  # its own parameters only, so the weight does not matter
+            terms["judge"], weights["judge"] = task_loss(opinion, labels[pictured], task), 1.0
+    return terms, weights
 
 
 def _known(heads: nn.ModuleDict, atoms: Tensor) -> dict[str, Tensor]:

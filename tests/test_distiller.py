@@ -1,0 +1,124 @@
+"""The teacher in a training loop of one's own, and students of one's own in ours."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import iem
+from iem.chem.molecules import parse
+from iem.errors import ArtifactError, ConfigError, MoleculeError
+from iem.losses.enhancers import knowledge_enhancer, task_enhancer, task_loss
+from iem.students.base import Assembled
+from iem.students.features import featurize
+from iem.students.gnn import GIN
+
+SMILES = [
+    "CCO",
+    "CCCO",
+    "c1ccccc1O",
+    "CC(=O)Oc1ccccc1C(=O)O",
+    "CCN",
+    "C1CCCCC1",
+    "CC#N",
+    "OCC(O)CO",
+    "Clc1ccccc1",
+    "CSC",
+]
+LABELS = torch.tensor([[float(len(text))] for text in SMILES]) / 10
+
+
+@pytest.fixture(scope="module")
+def distiller(teacher_folder):
+    torch.manual_seed(0)
+    return iem.Distiller(
+        SMILES, dim=16, tasks=1, task="regression", teacher=str(teacher_folder), ke=0.5, te=0.25, jobs=1
+    )
+
+
+def test_five_lines_in_a_plain_loop(distiller):
+    torch.manual_seed(0)
+    net = GIN(width=16, layers=2, dropout=0.0)
+    graphs = net.collate([featurize(parse(text)) for text in SMILES])
+    optimizer = torch.optim.Adam([*net.parameters(), *distiller.parameters()], lr=0.01)
+    curve = []
+    for _ in range(60):
+        loss = distiller(net(graphs), SMILES, LABELS)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        curve.append(loss.parts)
+    assert set(curve[0]) == {"task", "te", "judge", "ke_atom", "ke_bond", "ke_geometry", "ke_property"}
+    for name in ("task", "judge", "ke_atom", "ke_property"):
+        assert curve[-1][name] < 0.5 * curve[0][name], name
+    assert distiller.logits(net(graphs)).shape == LABELS.shape
+
+
+def test_the_terms_are_equations_5_to_8(distiller, teacher_folder):
+    torch.manual_seed(1)
+    rows, features = [3, 0, 7], torch.randn(3, 16)
+    labels = torch.tensor([[0.5], [float("nan")], [1.0]])
+    loss = distiller(features, [SMILES[row] for row in rows], labels)
+    teacher = iem.load_teacher(teacher_folder)
+    seen = torch.from_numpy(teacher.embed([SMILES[row] for row in rows], jobs=1))
+    projected = distiller.project(features)
+    atoms = torch.tensor([parse(SMILES[row]).GetNumAtoms() for row in rows])
+    known = {"geometry": torch.arange(60) < 3 * atoms[:, None]}
+    wanted = {f"ke_{k}": v for k, v in knowledge_enhancer(teacher.teacher.heads, projected, seen, known).items()}
+    wanted["te"] = task_enhancer(distiller.head(projected), distiller.judge(seen))
+    wanted["task"] = task_loss(distiller.head(projected), labels, "regression")
+    wanted["judge"] = task_loss(distiller.judge(seen), labels, "regression")
+    assert wanted.keys() == loss.parts.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(loss.parts[name], value.detach())
+    enhancers = 0.5 * sum(value for name, value in wanted.items() if name.startswith("ke_")) + 0.25 * wanted["te"]
+    torch.testing.assert_close(loss.total, wanted["task"] + wanted["judge"] + enhancers)
+
+
+def test_a_stranger_is_named(distiller):
+    features = torch.zeros(1, 16)
+    distiller(features, ["CC(=O)Oc1ccccc1C(=O)O"], LABELS[:1])
+    with pytest.raises(MoleculeError, match="was not among the molecules that the distiller was made for"):
+        distiller(features, ["CCCCCCCC"], LABELS[:1])
+
+
+def test_the_teacher_is_neither_trained_nor_saved(distiller):
+    assert not any("heads" in name or name == "features" for name in distiller.state_dict())
+    assert not any(parameter.requires_grad for parameter in distiller.frozen[0].parameters())
+
+
+def test_molecules_that_cannot_be_drawn(teacher_folder):
+    huge = "C" * 1200
+    options = {"dim": 4, "tasks": 1, "task": "regression", "teacher": str(teacher_folder), "jobs": 1}
+    with pytest.raises(ConfigError, match="none of them can be drawn"):
+        iem.Distiller([huge], **options)
+    some = iem.Distiller([huge, "CCO"], **options)
+    alone = some(torch.zeros(1, 4), [huge], torch.ones(1, 1))
+    assert set(alone.parts) == {"task"}
+    with pytest.raises(MoleculeError):
+        iem.Distiller(["C1CC"], **options)
+
+
+# students of one's own
+
+
+def counts(mol):
+    return torch.bincount(torch.tensor([atom.GetAtomicNum() for atom in mol.GetAtoms()]), minlength=119).float()
+
+
+def mine(dropout):
+    net = nn.Sequential(nn.Linear(119, 16), nn.ReLU(), nn.Dropout(dropout))
+    return Assembled(net, dim=16, featurize=counts, collate=torch.stack, embed=lambda net, batch: net(batch))
+
+
+def test_fit_takes_a_factory_and_load_needs_it_again(tmp_path, teacher_folder):
+    frame = pd.DataFrame({"smiles": SMILES * 4, "y": np.tile(LABELS[:, 0].numpy(), 4)})
+    options = {"teacher": str(teacher_folder), "epochs": 3, "split": "random", "seeds": 2, "jobs": 1}
+    iem.fit(frame, out=tmp_path / "model", student=mine, **options)
+    with pytest.raises(ArtifactError, match=r"hand the student's factory to iem\.load\(folder, student=\.\.\.\)"):
+        iem.load(tmp_path / "model")
+    model = iem.load(tmp_path / "model", student=mine)
+    found = model.predict(["CCO", "OCC", "C1CC"])
+    assert found["y"][0] == pytest.approx(found["y"][1])
+    assert np.isnan(found["y"][2])
