@@ -23,7 +23,7 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress(*extra: str) -> Iterator[Progress]:
+def progress(*extra: str, shown: bool = True) -> Iterator[Progress]:
     """A progress bar with count, time spent and time left; ``extra`` names task fields shown at its end."""
     columns = [
         SpinnerColumn(),
@@ -34,5 +34,5 @@ def progress(*extra: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         *(TextColumn(f"{{task.fields[{name}]}}") for name in extra),
     ]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bars:
         yield bars
