@@ -1,7 +1,10 @@
 """What a person sees while a verb runs: lines and progress bars on standard error."""
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -15,6 +18,11 @@ from rich.progress import (
 )
 
 console = Console(stderr=True, highlight=False)
+
+
+def as_typed(otherwise: str) -> str:
+    """The command of this process for the shell, or other words where iem was called from Python."""
+    return shlex.join(["iem", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("iem", "__main__") else otherwise
 
 
 def say(message: str) -> None:

@@ -13,6 +13,8 @@ class Recipe:
 
     encoder: str = "resnet18"
     """timm name of both encoders."""
+    pretrained: str | None = None
+    """Where the first weights of both encoders are from: ``timm``, or a file of weights. Random otherwise."""
     size: int = 96
     """Side of every picture in pixels."""
     view_set: str = "tetrahedral"
@@ -76,6 +78,7 @@ def pretrain(
     out: Path,
     preset: Literal["default", "paper"] = "default",
     encoder: str | None = None,
+    pretrained: str | None = None,
     size: int | None = None,
     visits: int | None = None,
     batch_size: int | None = None,
@@ -100,6 +103,8 @@ def pretrain(
         out: Folder for the teacher.
         preset: "default" learns most in little time; "paper" does what the paper did, at its size (a GPU cluster).
         encoder: Image network by its timm name [resnet18].
+        pretrained: First weights of both encoders: "timm" for those that timm has under the encoder's name, downloaded
+            or in its cache, or a .safetensors or .pth file of that network [random].
         size: Side of the pictures in pixels [96; paper: 224].
         visits: Molecules to see in all, counted with repetition [200,000; paper: 60 million].
         batch_size: Molecules per step, on all devices together [64; paper: 128].
@@ -115,6 +120,7 @@ def pretrain(
     """
     given = {
         "encoder": encoder,
+        "pretrained": pretrained,
         "size": size,
         "visits": visits,
         "batch_size": batch_size,

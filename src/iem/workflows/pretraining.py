@@ -1,5 +1,6 @@
 """How a teacher is trained: five tasks, two encoders, one loss."""
 
+import copy
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from iem.files import write_json
 from iem.losses.contrastive import contrastive_loss
 from iem.losses.gathering import joined
 from iem.losses.terms import masked_mean, weigh
-from iem.nn.encoders import ImageEncoder
+from iem.nn.encoders import ImageEncoder, pretrained_encoder
 from iem.nn.heads import PriorHead, prior_heads
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
@@ -37,6 +38,7 @@ from iem.workflows.console import progress, say
 from iem.workflows.curves import CurveFiles
 from iem.workflows.folders import open_run
 from iem.workflows.pretrain import Recipe
+from iem.workflows.pretrain_report import write_teacher_report
 from iem.workflows.training import computes_in_bf16, quiet_trainer, run_to_end
 
 VALID_SHARE, VALID_MOST = 0.02, 1_000
@@ -50,6 +52,7 @@ class FiveTasks(nn.Module):
 
     Args:
         architecture: timm name of both encoders.
+        pretrained: where the first weights of both are from; see ``pretrained_encoder``. Random if None.
         priors: names of the questions that are asked.
         temperature: τ of the contrastive loss.
         smooth: errors of less than one unit count by their square (smooth L1); all by their size (L1) otherwise.
@@ -57,11 +60,22 @@ class FiveTasks(nn.Module):
     """
 
     def __init__(
-        self, architecture: str, *, priors: Sequence[str], temperature: float, smooth: bool = False, bf16: bool = False
+        self,
+        architecture: str,
+        *,
+        priors: Sequence[str],
+        temperature: float,
+        smooth: bool = False,
+        bf16: bool = False,
+        pretrained: str | None = None,
     ) -> None:
         super().__init__()
-        self.encoder_2d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
-        self.encoder_3d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
+        self.origin: dict[str, str] | None = None
+        if pretrained is None:
+            self.encoder_2d, self.encoder_3d = ImageEncoder(architecture), ImageEncoder(architecture)
+        else:
+            self.encoder_2d, self.origin = pretrained_encoder(architecture, pretrained)
+            self.encoder_3d = copy.deepcopy(self.encoder_2d)
         self.heads = prior_heads(self.encoder_2d.dim, {name: PRIORS[name].size for name in priors})
         self.temperature, self.smooth, self.bf16 = temperature, smooth, bf16
 
@@ -222,6 +236,7 @@ def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -
         temperature=recipe.temperature,
         smooth=recipe.smooth,
         bf16=recipe.precision == "bf16",
+        pretrained=recipe.pretrained,
     )
     if recipe.standardise:
         for name, (mean, std) in prior_statistics(molecules, train, recipe.priors, seed=seed).items():
@@ -362,6 +377,7 @@ def train_teacher(
         "view_set": recipe.view_set,
         "renderer": BallStick(recipe.size).signature,
         "depiction": Depiction(recipe.size).signature,
+        "pretrained": module.model.origin,
         "recipe": asdict(recipe) | {"seed": seed},
         "devices": trainer.world_size,
         "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
@@ -376,4 +392,7 @@ def train_teacher(
             sys.exit(1)  # the first process says it for all
     if trainer.is_global_zero:
         write_json(out / "curve.json", watch.curve)
-        say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}")
+        seen = draw()[0].dataset
+        assert isinstance(seen, PictureDataset)
+        write_teacher_report(out, watch.curve, molecules, seen, train)
+        say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}, its curves are in {out / 'report.html'}")
