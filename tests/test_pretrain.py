@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from iem import artifact
 from iem.chem.molecules import parse
@@ -239,14 +242,42 @@ def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path):
         train_teacher(corpus, out=whole, recipe=replace(TINY, lr=0.5), jobs=0)
 
 
+def test_a_finished_folder_tells_where_its_weights_are_from_and_shows_its_curves(corpus, tmp_path):
+    network = timm.create_model("test_resnet")
+    save_file(network.state_dict(), tmp_path / "first.safetensors")
+    recipe = replace(TINY, visits=32, pretrained=str(tmp_path / "first.safetensors"), lr=1e-9)
+    train_teacher(corpus, out=tmp_path / "out", recipe=recipe, jobs=0)
+    tensors, card = artifact.load(tmp_path / "out", kind="teacher")
+    assert card["pretrained"]["weights"] == "first.safetensors"
+    for view in ("2d", "3d"):
+        first = tensors[f"encoder_{view}.network.conv1.0.weight"]
+        torch.testing.assert_close(first.float(), network.conv1[0].weight, rtol=1e-3, atol=1e-3)
+        assert torch.equal(tensors[f"encoder_{view}.mean"].float(), torch.full((3, 1, 1), 0.5))
+
+    page = (tmp_path / "out" / "report.html").read_text()
+    curve = json.loads((tmp_path / "out" / "curve.json").read_text())
+    best = min(curve, key=lambda point: point["valid/loss"])
+    assert f"Best held-out loss {best['valid/loss']:.3f} after {best['visits']} of 32 visits" in " ".join(page.split())
+    row = re.search(r'<th scope="row">substructure, from 3D</th>(.*?)</tr>', page, re.DOTALL)[1]
+    assert re.findall(r">([\d.]+)<", row) == [
+        f"{point[f'{part}/3d_substructure']:.3f}"
+        for part, point in (("valid", curve[0]), ("valid", best), ("train", best))
+    ]
+    assert page.count("<svg") == 1
+    assert page.count("data:image/png;base64,") == 6
+    assert "first.safetensors (SHA-256 " in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
 def test_a_training_that_diverges_stops_with_one_sentence(corpus, tmp_path):
     recipe = replace(TINY, optimizer="sgd", schedule="constant", lr=1e30)
     with pytest.raises(IEMError) as caught:
         train_teacher(corpus, out=tmp_path / "out", recipe=recipe, jobs=0)
     said = str(caught.value)
-    assert said.startswith("the loss is not finite in round 1 (contrast, 2d_atom, ")
-    assert " through 8 molecules of 8: " in said
-    assert " and 3 more; that is all of its batch, so the weights diverged: lower --lr, and name another --out" in said
+    assert said.startswith("the loss is not finite in round 1 (every term), through 8 molecules of 8: ")
+    assert said.endswith(
+        " and 3 more; that is all of its batch, so the weights diverged: lower --lr, and name another --out"
+    )
     named = said.partition(" of 8: ")[2].partition(" and 3 more")[0].split(", ")
     assert set(named) <= {record.smiles for record in Corpus(corpus)}
     assert len(named) == 5

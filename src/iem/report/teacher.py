@@ -9,6 +9,8 @@ from markupsafe import Markup
 from iem.report import figures, text
 from iem.report.html import filled, inline
 
+OVERALL = {"loss": "all tasks", "contrast": "contrast"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherContent:
@@ -38,11 +40,12 @@ def teacher_page(content: TeacherContent) -> str:
         f"Best held-out loss {text.number(best['valid/loss'])} after {best['visits']:,} of {last['visits']:,} visits; "
         f"it was {text.number(curve[0]['valid/loss'])} after the first {curve[0]['visits']:,}."
     )
-    names = [name.removeprefix("valid/") for name in best if name.startswith("valid/")]
+    terms = [name.removeprefix("valid/") for name in best if name.startswith("valid/")]
+    terms.sort(key=lambda term: (term not in OVERALL, term.partition("_")[2]))
     rows = [
-        (name.replace("_", " ", 1), *(text.number(point[f"{part}/{name}"]) for part, point in cells))
-        for name in names
+        (_words(term), *(text.number(point[f"{part}/{term}"]) for part, point in cells))
         for cells in [(("valid", curve[0]), ("valid", best), ("train", best))]
+        for term in terms
     ]
     return filled(
         "teacher.html.j2",
@@ -60,3 +63,9 @@ def teacher_page(content: TeacherContent) -> str:
         ],
         pictures=inline(content.pictures),
     )
+
+
+def _words(term: str) -> str:
+    """The name of a term for people."""
+    picture, _, prior = term.partition("_")
+    return OVERALL.get(term) or f"{prior}, from {picture.upper()}"

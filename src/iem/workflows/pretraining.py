@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from rich.progress import Progress, TaskID
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 from torch.utils.data import DataLoader
@@ -145,7 +146,8 @@ class Pretraining(lightning.LightningModule):
 
     def _diverged(self, batch: dict[str, Tensor], terms: dict[str, Tensor]) -> IEMError:
         """Whose fault it is that the loss is not finite."""
-        broken = ", ".join(name for name, value in terms.items() if not torch.isfinite(value))
+        broken = [name for name, value in terms.items() if not torch.isfinite(value)]
+        which = "every term" if len(broken) == len(terms) else ", ".join(broken) or "the sum of its terms"
         indices, count = self.model.unsound(batch)
         names = ", ".join(self.molecules[index].smiles for index in indices[:NAMED])
         more = f" and {len(indices) - NAMED} more" * (len(indices) > NAMED)
@@ -153,10 +155,10 @@ class Pretraining(lightning.LightningModule):
             remedy = "leave these molecules out of the corpus, or lower --lr, and name another --out"
         else:
             remedy = "that is all of its batch, so the weights diverged: lower --lr, and name another --out"
+        earlier = "; the teacher and the checkpoint in the folder are from before that" * (self.current_epoch > 0)
         return IEMError(
-            f"the loss is not finite in round {self.current_epoch + 1} ({broken or 'their sum'}), through "
-            f"{plural(len(indices), 'molecule')} of {count}{': ' * bool(names)}{names}{more}; {remedy}; the teacher "
-            "and the checkpoint in the folder are from before that"
+            f"the loss is not finite in round {self.current_epoch + 1} ({which}), through "
+            f"{plural(len(indices), 'molecule')} of {count}{': ' * bool(names)}{names}{more}; {remedy}{earlier}"
         )
 
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
@@ -361,7 +363,10 @@ def train_teacher(
         jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
     draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
     steps = rounds * (recipe.round // recipe.batch_size)
-    module = Pretraining(new_model(recipe, molecules, train, seed), recipe, steps, molecules)
+    model = new_model(recipe, molecules, train, seed)
+    if trainer.world_size > 1 and torch.cuda.is_available():  # PyTorch can do this on GPUs only
+        model = convert_sync_batchnorm(model)
+    module = Pretraining(model, recipe, steps, molecules)
     if trainer.is_global_zero:
         over = f" on {trainer.world_size} devices" * (trainer.world_size > 1)
         say(

@@ -62,8 +62,7 @@ def quiet_trainer(
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")  # advice on workers and log intervals, for its developers
-    several, gpus = devices * nodes != 1, torch.cuda.is_available()
-    if devices == -1 and not gpus:
+    if devices == -1 and not torch.cuda.is_available():
         devices = 1
     try:
         return lightning.Trainer(
@@ -71,7 +70,6 @@ def quiet_trainer(
             devices=devices,
             num_nodes=nodes,
             strategy="auto",
-            sync_batchnorm=several and gpus,  # PyTorch has it for these only
             use_distributed_sampler=False,  # samplers here share out their own walk
             accumulate_grad_batches=accumulate,
             max_epochs=max_epochs,
