@@ -62,7 +62,7 @@ def main() -> None:
         molecules = Corpus(Path(scratch) / "corpus")
         train, valid = held_out_part(len(molecules), recipe.batch_size, 0)
         loader, _ = loaders(recipe, molecules, train, valid, seed=0, jobs=options.jobs)
-        module = Pretraining(new_model(recipe, molecules, train, 0), recipe, 10_000)
+        module = Pretraining(new_model(recipe, molecules, train, 0), recipe, 10_000, molecules)
         optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
         drawn = steps_per_second(module, optimizer, iter(loader), options.steps)
         kept = list(islice(iter(loader), 4))

@@ -63,6 +63,8 @@ def presets() -> list[str]:
     def words(value: object) -> str:
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if isinstance(value, tuple):
+            return ", ".join(value)
         return f"{value:,}" if isinstance(value, int) else str(value)
 
     default, paper = (asdict(PRESETS[name]) for name in ("default", "paper"))

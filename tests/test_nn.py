@@ -2,16 +2,18 @@
 
 import copy
 
+import huggingface_hub.constants as hub
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from iem import artifact
-from iem.errors import ArtifactError, UnknownNameError
+from iem.errors import ArtifactError, UnavailableError, UnknownNameError
 from iem.nn import teacher
 from iem.nn.convolutions import SmallConvolution, with_small_convolutions
-from iem.nn.encoders import ImageEncoder
+from iem.nn.encoders import ImageEncoder, pretrained_encoder
 from iem.nn.heads import PriorHead, prior_heads
 from iem.nn.teacher import Teacher, load_teacher
 
@@ -83,6 +85,63 @@ def test_small_convolutions_change_no_name_and_leave_what_they_cannot_do():
 def test_an_unknown_encoder_is_named():
     with pytest.raises(UnknownNameError, match="timm has no image encoder called 'resnet999'"):
         ImageEncoder("resnet999")
+
+
+@pytest.fixture
+def trained():
+    """A network with its classifier, as a training of timm leaves it."""
+    torch.manual_seed(3)
+    return timm.create_model("test_resnet").eval()
+
+
+def check_same(encoder, network):
+    """The network sees pixels as its own training did."""
+    seen = pictures(2)
+    pixels = (seen.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5
+    with torch.inference_mode():
+        wanted = network.forward_head(network.forward_features(pixels), pre_logits=True)
+        torch.testing.assert_close(encoder.eval()(seen), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_an_encoder_starts_from_a_file_with_the_statistics_of_its_network(trained, tmp_path):
+    save_file(trained.state_dict(), tmp_path / "weights.safetensors")
+    nested = {"state_dict": {f"module.{name}": tensor for name, tensor in trained.state_dict().items()}, "epoch": 3}
+    torch.save(nested, tmp_path / "weights.pth")
+    encoder, origin = pretrained_encoder("test_resnet", str(tmp_path / "weights.safetensors"))
+    check_same(encoder, trained)
+    other, same = pretrained_encoder("test_resnet", str(tmp_path / "weights.pth"))
+    check_same(other, trained)
+    assert (origin["weights"], same["weights"]) == ("weights.safetensors", "weights.pth")
+    assert origin["sha256"] == same["sha256"]
+
+
+def test_an_encoder_starts_from_what_timm_has_on_disk(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        UnavailableError, match=r"timm for test_resnet\.r160_in1k are neither in its cache nor to be had"
+    ):
+        pretrained_encoder("test_resnet", "timm")
+    kept, commit = tmp_path / "models--timm--test_resnet.r160_in1k", "0" * 40
+    (kept / "snapshots" / commit).mkdir(parents=True)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(commit)
+    save_file(trained.state_dict(), kept / "snapshots" / commit / "model.safetensors")
+    encoder, origin = pretrained_encoder("test_resnet", "timm")
+    check_same(encoder, trained)
+    assert origin["weights"] == "test_resnet.r160_in1k"
+
+
+def test_weights_of_another_network_are_refused_by_name(trained, tmp_path):
+    save_file(trained.state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(ArtifactError, match=r"of resnet18 \(missing: conv1.weight, .*; bn1.bias is .*the --encoder"):
+        pretrained_encoder("resnet18", str(tmp_path / "weights.safetensors"))
+    for name in ("absent.safetensors", "absent.pth"):
+        with pytest.raises(ArtifactError, match=f"cannot read .*{name}"):
+            pretrained_encoder("test_resnet", str(tmp_path / name))
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(ArtifactError, match=r"list\.pth is no state dict of a network"):
+        pretrained_encoder("test_resnet", str(tmp_path / "list.pth"))
 
 
 def test_teacher_pools_over_views_and_never_trains(teacher_folder):

@@ -1,23 +1,35 @@
-"""Training a teacher: the five tasks, exact resume, and the folder that is left."""
+"""Training a teacher: the five tasks, exact resume, several processes, and the folder that is left."""
 
+import csv
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
 from iem.data.corpus import Corpus
 from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds, prior_statistics
-from iem.errors import ConfigError, OutputError
+from iem.errors import ConfigError, IEMError, OutputError
 from iem.losses.contrastive import contrastive_loss
 from iem.nn.teacher import load_teacher
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
+from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import PRESETS
 from iem.workflows.pretraining import FiveTasks, train_teacher
@@ -71,6 +83,21 @@ def test_rounds_visit_every_molecule_once_per_pass():
     assert len(walk) == 70
     for visit in range(7):
         assert sorted(index for seen, index in walk if seen == visit) == list(range(10, 20))
+
+
+def test_processes_share_the_batches_of_one():
+    def batches(size, **shares):
+        sampler = Rounds(np.arange(50), length=26, seed=0, multiple=8, **shares)
+        sampler.set_epoch(3)
+        walk = list(sampler)
+        assert len(walk) == len(sampler)
+        return [set(walk[start : start + size]) for start in range(0, len(walk), size)]
+
+    alone = batches(8)
+    assert len(alone) == 3  # of 26 visits the last two make no batch
+    shares = [batches(2, rank=rank, ranks=4) for rank in range(4)]
+    assert [set(chain(*parts)) for parts in zip(*shares, strict=True)] == alone
+    assert all(len(one & other) == 0 for one, other in zip(shares[0], shares[1], strict=True))
 
 
 def test_five_tasks_are_equations_1_to_3(corpus):
@@ -129,40 +156,194 @@ def weights(folder):
     return artifact.load(folder, kind="teacher")[0]
 
 
-@pytest.mark.slow
-def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path, monkeypatch):
-    train_teacher(corpus, out=tmp_path / "whole", recipe=TINY, jobs=0)
+@contextmanager
+def killed_at(step):
+    """Training ends at this step as if by a power cut."""
     from iem.workflows import pretraining
-
-    epochs = []
 
     class Killed(Exception):
         pass
 
-    original = pretraining.Watch.on_train_batch_end
+    steps, original = [], pretraining.Watch.on_train_batch_end
 
     def kill(self, trainer, *rest):
-        epochs.append(trainer.current_epoch)
-        if len(epochs) == 3:  # in the middle of the second round
+        steps.append(trainer.current_epoch)
+        if len(steps) == step:
             raise Killed
         original(self, trainer, *rest)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pretraining.Watch, "on_train_batch_end", kill)
         with pytest.raises(Killed):
-            train_teacher(corpus, out=tmp_path / "broken", recipe=TINY, jobs=0)
-    assert epochs == [0, 0, 1]
-    train_teacher(corpus, out=tmp_path / "broken", recipe=TINY, jobs=0)
-    whole, broken = weights(tmp_path / "whole"), weights(tmp_path / "broken")
-    assert whole.keys() == broken.keys()
-    assert all(torch.equal(whole[name], broken[name]) for name in whole)
-    curve = json.loads((tmp_path / "broken" / "card.json").read_text())["curve"]
-    assert [point["visits"] for point in curve][:2] == [16, 32]
+            yield
 
-    teacher = load_teacher(tmp_path / "whole", view="2d")
+
+@contextmanager
+def infinite_weight(smiles):
+    """The molecular weight of one molecule is infinite whenever it is learned from after the first pass."""
+    original = PictureDataset.__getitem__
+
+    def spoil(self, item):
+        tensors = original(self, item)
+        if item[0] and self.corpus[item[1]].smiles == smiles:
+            tensors["property"][0] = torch.inf
+        return tensors
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PictureDataset, "__getitem__", spoil)
+        yield
+
+
+def points(folder):
+    """What TensorBoard shows of a run: visits and held-out loss."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    [file] = (folder / "tensorboard").iterdir()
+    events = [(event.step, event.summary.value) for event in EventFileLoader(str(file)).Load()]
+    scalars = [(step, value) for step, values in events for value in values if value.tag == "valid/loss"]
+    return [(step, round(value.tensor.float_val[0], 4)) for step, value in scalars]
+
+
+@pytest.mark.slow
+def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_teacher(corpus, out=whole, recipe=TINY, jobs=0)
+
+    with killed_at(3):  # in the middle of the second round
+        train_teacher(corpus, out=broken, recipe=TINY, jobs=0)
+    (broken / ".checkpoint.ckpt.123.partial").write_bytes(b"PK")  # as a kill during the writing leaves it
+
+    before = {path.name: path.read_bytes() for path in broken.iterdir() if path.suffix in (".ckpt", ".safetensors")}
+    someone = "CC(=O)Oc1ccccc1C(=O)O"
+    with infinite_weight(someone), pytest.raises(IEMError) as caught:
+        train_teacher(corpus, out=broken, recipe=TINY, jobs=0)
+    assert f"(2d_property, 3d_property), through 1 molecule of 8: {someone}; leave these" in str(caught.value)
+    after = {path.name: path.read_bytes() for path in broken.iterdir() if path.suffix in (".ckpt", ".safetensors")}
+    assert len(before) == 2
+    assert before == after
+
+    train_teacher(corpus, out=broken, recipe=TINY, jobs=0)
+    one, other = weights(whole), weights(broken)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert not list(broken.glob("*.partial")) + list(broken.glob(".*.partial"))
+
+    curve = json.loads((broken / "curve.json").read_text())
+    assert [point["visits"] for point in curve] == [16, 32, 48]
+    assert curve == json.loads((whole / "curve.json").read_text())
+    with (broken / "curve.csv").open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    assert rows == curve
+    assert points(broken) == points(whole) == [(row["visits"], round(row["valid/loss"], 4)) for row in curve]
+
+    teacher = load_teacher(whole, view="2d")
     assert teacher(torch.zeros(2, 1, 32, 32, 3, dtype=torch.uint8)).shape == (2, teacher.dim)
     with pytest.raises(ConfigError, match=r"--lr is 0\.5, but .* holds a run with 0\.001"):
-        train_teacher(corpus, out=tmp_path / "whole", recipe=replace(TINY, lr=0.5), jobs=0)
+        train_teacher(corpus, out=whole, recipe=replace(TINY, lr=0.5), jobs=0)
+
+
+def test_a_finished_folder_tells_where_its_weights_are_from_and_shows_its_curves(corpus, tmp_path):
+    network = timm.create_model("test_resnet")
+    save_file(network.state_dict(), tmp_path / "first.safetensors")
+    recipe = replace(TINY, visits=32, pretrained=str(tmp_path / "first.safetensors"), lr=1e-9)
+    train_teacher(corpus, out=tmp_path / "out", recipe=recipe, jobs=0)
+    tensors, card = artifact.load(tmp_path / "out", kind="teacher")
+    assert card["pretrained"]["weights"] == "first.safetensors"
+    for view in ("2d", "3d"):
+        first = tensors[f"encoder_{view}.network.conv1.0.weight"]
+        torch.testing.assert_close(first.float(), network.conv1[0].weight, rtol=1e-3, atol=1e-3)
+        assert torch.equal(tensors[f"encoder_{view}.mean"].float(), torch.full((3, 1, 1), 0.5))
+
+    page = (tmp_path / "out" / "report.html").read_text()
+    curve = json.loads((tmp_path / "out" / "curve.json").read_text())
+    best = min(curve, key=lambda point: point["valid/loss"])
+    assert f"Best held-out loss {best['valid/loss']:.3f} after {best['visits']} of 32 visits" in " ".join(page.split())
+    row = re.search(r'<th scope="row">substructure, from 3D</th>(.*?)</tr>', page, re.DOTALL)[1]
+    assert re.findall(r">([\d.]+)<", row) == [
+        f"{point[f'{part}/3d_substructure']:.3f}"
+        for part, point in (("valid", curve[0]), ("valid", best), ("train", best))
+    ]
+    assert page.count("<svg") == 1
+    assert page.count("data:image/png;base64,") == 6
+    assert "first.safetensors (SHA-256 " in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_training_that_diverges_stops_with_one_sentence(corpus, tmp_path):
+    recipe = replace(TINY, optimizer="sgd", schedule="constant", lr=1e30)
+    with pytest.raises(IEMError) as caught:
+        train_teacher(corpus, out=tmp_path / "out", recipe=recipe, jobs=0)
+    said = str(caught.value)
+    assert said.startswith("the loss is not finite in round 1 (every term), through 8 molecules of 8: ")
+    assert said.endswith(
+        " and 3 more; that is all of its batch, so the weights diverged: lower --lr, and name another --out"
+    )
+    named = said.partition(" of 8: ")[2].partition(" and 3 more")[0].split(", ")
+    assert set(named) <= {record.smiles for record in Corpus(corpus)}
+    assert len(named) == 5
+
+
+def test_a_checkpoint_is_whole_or_not_replaced(tmp_path):
+    path = tmp_path / "checkpoint.ckpt"
+    path.write_bytes(b"the last round")
+
+    def save(target):
+        target.write_bytes(b"half of this")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    keeper = Checkpoints(path, seed=0, monitor="valid/loss", keep=print)
+    process = os.fork()
+    if not process:
+        keeper.on_train_epoch_end(
+            SimpleNamespace(
+                save_checkpoint=save, is_global_zero=True, current_epoch=0, callback_metrics={"valid/loss": 1.0}
+            ),
+            None,
+        )
+    assert os.WTERMSIG(os.waitpid(process, 0)[1]) == signal.SIGKILL
+    assert path.read_bytes() == b"the last round"
+    assert [file.name for file in tmp_path.iterdir() if file != path] == [f".checkpoint.ckpt.{process}.partial"]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(corpus, tmp_path):
+    """Joint losses, gradients and walk: an encoder without batch norm ends with the same weights, up to rounding."""
+    options = "--preset paper --encoder test_convnext --size 32 --visits 48 --round 16 --batch-size 8 --jobs 0"
+    words = f"{options} --accumulate 2 --devices 2".split()
+    command = [sys.executable, "-m", "iem", "pretrain", str(corpus), "--out", str(tmp_path / "two"), *words]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, timeout=600
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("best held-out loss") == 1
+    recipe = replace(
+        PRESETS["paper"], encoder="test_convnext", size=32, visits=48, round=16, batch_size=8, accumulate=2
+    )
+    train_teacher(corpus, out=tmp_path / "one", recipe=recipe, jobs=0)
+
+    two, one = (
+        torch.load(tmp_path / name / "checkpoint.ckpt", weights_only=True)["state_dict"] for name in ("two", "one")
+    )
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+    assert json.loads((tmp_path / "two" / "card.json").read_text())["devices"] == 2
+    curves = [json.loads((tmp_path / name / "curve.json").read_text()) for name in ("two", "one")]
+    for both in zip(*curves, strict=True):
+        assert both[0] == pytest.approx(both[1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "devices", "message"),
+    [
+        ({"accumulate": 3}, 1, "--batch-size is 8, but it must make 3 parts of equal size, two molecules or more"),
+        ({}, 8, "--batch-size is 8, but it must make 1 parts on each of 8 devices of equal size"),
+        ({"round": 4}, 1, "--round is 4, but a round is at least one batch of 8"),
+    ],
+)
+def test_a_batch_that_cannot_be_shared_out_is_refused(corpus, tmp_path, monkeypatch, changes, devices, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=message):
+        train_teacher(corpus, out=tmp_path / "out", recipe=replace(TINY, **changes), devices=devices)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_corpus_that_is_too_small_is_refused(corpus, tmp_path):

@@ -5,8 +5,10 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as dump_tensors
@@ -91,6 +93,14 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) 
     Raises:
         ArtifactError: naming the tensors that are missing, left over, or of another shape.
     """
+    if faults := misfits(module, tensors):
+        raise ArtifactError(f"{origin} does not fit the network that its card describes ({faults})")
+    own = module.state_dict()
+    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()}, strict=True)
+
+
+def misfits(module: nn.Module, tensors: Mapping[str, Tensor]) -> str:
+    """Which tensors are missing, left over, or of another shape than the module's; empty if all fit."""
     own = module.state_dict()
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     shapes = [
@@ -100,6 +110,23 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) 
     ]
     faults = [f"missing: {', '.join(missing[:5])}"] * bool(missing)
     faults += [f"not expected: {', '.join(extra[:5])}"] * bool(extra) + shapes[:5]
-    if faults:
-        raise ArtifactError(f"{origin} does not fit the network that its card describes ({'; '.join(faults)})")
-    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()}, strict=True)
+    return "; ".join(faults)
+
+
+def read_pth(path: Path) -> Any:
+    """What a file of ``torch.save`` holds: tensors and plain containers; nothing in it is executed.
+
+    Raises:
+        ArtifactError: missing, damaged, or with objects that only unpickling would bring back.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except UnpicklingError as error:
+        raise ArtifactError(
+            f"{path} holds more than tensors, or is no file of PyTorch; iem executes nothing that is in such a file: "
+            "have its author save the state dicts alone"
+        ) from error
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path} is damaged or no file of PyTorch; get it anew") from error

@@ -16,7 +16,7 @@ from iem.workflows.predict import predict
 from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import pretrain
 from iem.workflows.tables import datasets, export
-from iem.workflows.teachers import pack, show
+from iem.workflows.teachers import import_, pack, show
 
 app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
     name="iem",
@@ -32,10 +32,11 @@ tables = cyclopts.App(name="datasets", help_format="markdown")
 tables.default(datasets)
 tables.command(export)
 app.command(tables)
-teachers = cyclopts.App(name="teacher", help="Look at teachers, measure them, make them smaller.")
+teachers = cyclopts.App(name="teacher", help="Look at teachers, measure them, make them smaller, import one.")
 teachers.command(show)
 teachers.command(evaluate)
 teachers.command(pack)
+teachers.command(import_, name="import")
 app.command(teachers)
 benchmarks = cyclopts.App(name="benchmark", help_format="markdown")
 benchmarks.default(benchmark)

@@ -1,6 +1,7 @@
 """Torch datasets: pictures of a corpus drawn on the fly, and molecules with their labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -109,8 +110,8 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         return len(self.corpus)
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Tensor]:
-        """Tensors ``flat`` (height, width, 3) and ``views`` (views, height, width, 3), uint8, and per prior its values
-        ``<prior>`` and mask ``<prior>_known``.
+        """Tensors ``flat`` (height, width, 3) and ``views`` (views, height, width, 3), uint8, per prior its values
+        ``<prior>`` and mask ``<prior>_known``, and ``index``, which molecule of the corpus it is.
         """
         visit, index = item
         rng, how = np.random.default_rng((self.seed, visit, index)), self.augmentation
@@ -132,6 +133,7 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
             grey = rng.random(len(pictures)) < how.grey
             pictures[grey] = (pictures[grey] @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)[..., None]
         tensors = {"flat": torch.from_numpy(pictures[0]), "views": torch.from_numpy(pictures[1:])}
+        tensors["index"] = torch.tensor(index)
         for name, target in answers(self.priors, record, mol).items():
             tensors[name] = torch.from_numpy(target.values)
             tensors[f"{name}_known"] = torch.from_numpy(target.known)
@@ -144,21 +146,44 @@ class Rounds(Sampler[tuple[int, int]]):
 
     A round is what the trainer calls an epoch. Position p of the walk belongs to pass ``p // n``, each pass in an
     order of its own, so every round can be drawn without the rounds before it.
+
+    Args:
+        indices: the molecules.
+        length: of a round.
+        seed: of the orders.
+        multiple: only a multiple of so many visits is made in a round; the few at its end are left out.
+        rank: of this process; of every ``ranks`` visits in a row it makes one. So batches of b in each of n processes
+            are together the batches of n·b in one.
+        ranks: processes that share the walk; ``multiple`` is divisible by their number.
     """
 
-    def __init__(self, indices: Sequence[int] | np.ndarray, *, length: int, seed: int) -> None:
+    def __init__(
+        self,
+        indices: Sequence[int] | np.ndarray,
+        *,
+        length: int,
+        seed: int,
+        multiple: int = 1,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         self.indices, self.length, self.seed, self.round = np.asarray(indices), length, seed, 0
+        self.made, self.rank, self.ranks = length - length % multiple, rank, ranks
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each round."""
         self.round = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return self.made // self.ranks
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
+        return islice(self._walk(), self.rank, None, self.ranks)
+
+    def _walk(self) -> Iterator[tuple[int, int]]:
+        """The round as all processes make it together."""
         position, total = self.round * self.length, len(self.indices)
-        end = position + self.length
+        end = position + self.made
         while position < end:
             visit, offset = divmod(position, total)
             order = np.random.default_rng((self.seed, visit)).permutation(self.indices)

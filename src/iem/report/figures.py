@@ -357,3 +357,36 @@ def forest(gaps: Sequence[tuple[str, float, float, float]]) -> str:
         axes.set(ylim=(len(gaps) - 0.4, -0.6), xlabel="difference, positive is better")
         axes.grid(visible=False, axis="y")
         return _svg(figure)
+
+
+def teacher_losses(curve: Sequence[Mapping[str, float]], best: float) -> str:
+    """How a teacher learned: all five tasks together, the contrast, and the error of each prior from either picture.
+
+    Args:
+        curve: per round ``visits``, and mean losses named ``train/…`` and ``valid/…``: ``loss``, ``contrast``, and
+            ``2d_…`` and ``3d_…`` for every prior.
+        best: visits after which the weights that were kept had been reached.
+    """
+    priors = [name.removeprefix("valid/3d_") for name in curve[0] if name.startswith("valid/3d_")]
+    panels = {"all tasks": {"": "loss"}, "contrast": {"": "contrast"}}
+    panels |= {name: {"3D": f"3d_{name}", "2D": f"2d_{name}"} for name in priors}
+    visits = np.array([point["visits"] for point in curve]) / 1000
+    with _styled("teacher"):
+        figure, axes = _grid(len(panels), height=2.1)
+        for place, (title, lines) in zip(axes, panels.items(), strict=True):
+            for shade, (picture, name) in zip(COLOURS, lines.items(), strict=False):
+                for part, style in (("valid", "-"), ("train", (0, (2, 1.5)))):
+                    label = picture if part == "valid" else None
+                    if not picture:
+                        label = "held out" if part == "valid" else "training"
+                    losses = [point[f"{part}/{name}"] for point in curve]
+                    few = "." if len(curve) < 20 else None
+                    place.plot(visits, losses, color=shade, linestyle=style, marker=few, markersize=4, label=label)
+            place.axvline(best / 1000, color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
+            place.set(title=title)
+            place.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        for place in axes[-min(len(axes), 3) :]:
+            place.set(xlabel="molecules seen, in thousands")
+        for place in axes[0], axes[2]:
+            _legend(place)
+        return _svg(figure)

@@ -1,6 +1,8 @@
 """Checkpoints that are whole or absent, and training that resumes exactly."""
 
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -23,7 +25,7 @@ class Checkpoints(lightning.Callback):
         seed: of the whole run.
         monitor: name of the logged validation figure.
         larger_is_better: whether a larger figure is an improvement.
-        keep: called with the module after each improvement, to put the best aside.
+        keep: called with the module after each improvement, to put the best aside; in the first process only.
         every: epochs between two writings of the state.
         patience: epochs without improvement after which training stops; never if None.
     """
@@ -48,26 +50,28 @@ class Checkpoints(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx == 0:  # after the loader has drawn its own seed, which it does once more in a resumed run
-            torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch)
+            torch.manual_seed(self.seed * 1_000_003 + trainer.current_epoch + (trainer.global_rank << 40))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         figure = self.sign * float(trainer.callback_metrics[self.monitor])
-        if figure != figure:
+        if not math.isfinite(figure):
             raise IEMError(
-                f"{self.monitor} is not a number after epoch {trainer.current_epoch + 1}; "
+                f"{self.monitor} is not a finite number after epoch {trainer.current_epoch + 1}; "
                 "the run diverged: lower --lr, and run again in a new output folder"
             )
         if figure > self.best:
             self.best, self.best_epoch = figure, trainer.current_epoch
-            self.keep(pl_module)
+            if trainer.is_global_zero:
+                self.keep(pl_module)
         if self.patience is not None and trainer.current_epoch - self.best_epoch >= self.patience:
             trainer.should_stop = True
         if (trainer.current_epoch + 1) % self.every == 0:
             self._save(trainer)
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        with whole(self.path) as partial:
-            trainer.save_checkpoint(partial)
+        """By the first process; all of them have to take part."""
+        with whole(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
+            trainer.save_checkpoint(path)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch}

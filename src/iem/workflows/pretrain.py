@@ -13,6 +13,8 @@ class Recipe:
 
     encoder: str = "resnet18"
     """timm name of both encoders."""
+    pretrained: str | None = None
+    """Where the first weights of both encoders are from: ``timm``, or a file of weights. Random otherwise."""
     size: int = 96
     """Side of every picture in pixels."""
     view_set: str = "tetrahedral"
@@ -22,6 +24,9 @@ class Recipe:
     visits: int = 200_000
     """Molecules seen in all, counted with repetition."""
     batch_size: int = 64
+    """Molecules per step, on all devices together."""
+    accumulate: int = 1
+    """Parts of a batch that are shown one after the other; the contrast is among the molecules of a part."""
     lr: float = 1e-3
     weight_decay: float = 1e-2
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -73,14 +78,18 @@ def pretrain(
     out: Path,
     preset: Literal["default", "paper"] = "default",
     encoder: str | None = None,
+    pretrained: str | None = None,
     size: int | None = None,
     visits: int | None = None,
     batch_size: int | None = None,
+    accumulate: int | None = None,
     lr: float | None = None,
     round: int | None = None,
     precision: Literal["auto", "bf16", "float32"] | None = None,
     seed: int = 0,
     jobs: int | None = None,
+    devices: int = 1,
+    nodes: int = 1,
 ) -> None:
     """Train a teacher: two image encoders that see depictions and 3D views and learn five tasks from them.
 
@@ -94,20 +103,28 @@ def pretrain(
         out: Folder for the teacher.
         preset: "default" learns most in little time; "paper" does what the paper did, at its size (a GPU cluster).
         encoder: Image network by its timm name [resnet18].
+        pretrained: First weights of both encoders: "timm" for those that timm has under the encoder's name, downloaded
+            or in its cache, or a .safetensors or .pth file of that network [random].
         size: Side of the pictures in pixels [96; paper: 224].
         visits: Molecules to see in all, counted with repetition [200,000; paper: 60 million].
-        batch_size: Molecules per step [64; paper: 128].
+        batch_size: Molecules per step, on all devices together [64; paper: 128].
+        accumulate: Parts of a batch that are shown one after the other, which saves memory; molecules are contrasted
+            with those of their part only [1].
         lr: Highest learning rate [0.001; paper: 0.01].
         round: Visits between two validations and checkpoints [5,000; paper: 100,000].
         precision: Of the encoders' arithmetic [auto: bf16 where the device computes with it; paper: float32].
         seed: Of weights, order, views and rotations.
-        jobs: Processes that draw [one per core; 0 draws in the training process].
+        jobs: Processes that draw, per device [one per core; 0 draws in the training process].
+        devices: GPUs of each machine, or processes where there is none; -1 takes all GPUs. They share each batch.
+        nodes: Machines; the same command is started on each, by torchrun or a cluster's scheduler.
     """
     given = {
         "encoder": encoder,
+        "pretrained": pretrained,
         "size": size,
         "visits": visits,
         "batch_size": batch_size,
+        "accumulate": accumulate,
         "lr": lr,
         "round": round,
         "precision": precision,
@@ -116,6 +133,11 @@ def pretrain(
     for name, value in chosen.items():
         if not isinstance(value, str) and value <= 0:
             raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")
+    if devices < 1 and devices != -1:
+        raise ConfigError("--devices", devices, "it must be a number of devices, or -1 for all GPUs")
+    if nodes < 1:
+        raise ConfigError("--nodes", nodes, "it must be positive")
     from iem.workflows.pretraining import train_teacher
 
-    train_teacher(Path(corpus), out=Path(out), recipe=replace(PRESETS[preset], **chosen), seed=seed, jobs=jobs)
+    recipe = replace(PRESETS[preset], **chosen)
+    train_teacher(Path(corpus), out=Path(out), recipe=recipe, seed=seed, jobs=jobs, devices=devices, nodes=nodes)

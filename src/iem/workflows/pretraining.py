@@ -1,8 +1,11 @@
 """How a teacher is trained: five tasks, two encoders, one loss."""
 
+import copy
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -11,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from rich.progress import Progress, TaskID
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 from torch.utils.data import DataLoader
@@ -19,23 +23,29 @@ from iem import artifact
 from iem.chem.priors import PRIORS
 from iem.data.corpus import Corpus
 from iem.data.datasets import Augmentation, PictureDataset, Rounds, prior_statistics
-from iem.errors import ConfigError
+from iem.errors import ConfigError, IEMError
 from iem.files import write_json
 from iem.losses.contrastive import contrastive_loss
+from iem.losses.gathering import joined
 from iem.losses.terms import masked_mean, weigh
-from iem.nn.encoders import ImageEncoder
+from iem.nn.encoders import ImageEncoder, pretrained_encoder
 from iem.nn.heads import PriorHead, prior_heads
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
+from iem.report.text import plural
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.console import progress, say
+from iem.workflows.curves import CurveFiles
 from iem.workflows.folders import open_run
 from iem.workflows.pretrain import Recipe
+from iem.workflows.pretrain_report import write_teacher_report
 from iem.workflows.training import computes_in_bf16, quiet_trainer, run_to_end
 
 VALID_SHARE, VALID_MOST = 0.02, 1_000
 """Held-out part of the corpus: a share of it, but never more molecules than this."""
+NAMED = 5
+"""Molecules that an error names at most."""
 
 
 class FiveTasks(nn.Module):
@@ -43,6 +53,7 @@ class FiveTasks(nn.Module):
 
     Args:
         architecture: timm name of both encoders.
+        pretrained: where the first weights of both are from; see ``pretrained_encoder``. Random if None.
         priors: names of the questions that are asked.
         temperature: τ of the contrastive loss.
         smooth: errors of less than one unit count by their square (smooth L1); all by their size (L1) otherwise.
@@ -50,11 +61,22 @@ class FiveTasks(nn.Module):
     """
 
     def __init__(
-        self, architecture: str, *, priors: Sequence[str], temperature: float, smooth: bool = False, bf16: bool = False
+        self,
+        architecture: str,
+        *,
+        priors: Sequence[str],
+        temperature: float,
+        smooth: bool = False,
+        bf16: bool = False,
+        pretrained: str | None = None,
     ) -> None:
         super().__init__()
-        self.encoder_2d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
-        self.encoder_3d = ImageEncoder(architecture).to(memory_format=torch.channels_last)
+        self.origin: dict[str, str] | None = None
+        if pretrained is None:
+            self.encoder_2d, self.encoder_3d = ImageEncoder(architecture), ImageEncoder(architecture)
+        else:
+            self.encoder_2d, self.origin = pretrained_encoder(architecture, pretrained)
+            self.encoder_3d = copy.deepcopy(self.encoder_2d)
         self.heads = prior_heads(self.encoder_2d.dim, {name: PRIORS[name].size for name in priors})
         self.temperature, self.smooth, self.bf16 = temperature, smooth, bf16
 
@@ -65,35 +87,79 @@ class FiveTasks(nn.Module):
             flat, each = self.encoder_2d(batch["flat"]), self.encoder_3d(views.flatten(0, 1))
         return flat.float(), each.float().unflatten(0, views.shape[:2]).mean(dim=1)
 
+    def errors(self, features: Float[Tensor, "batch dim"], name: str, truth: Tensor) -> Float[Tensor, "batch size"]:
+        """How far one head is from the truth, in its own units."""
+        head = self.heads[name]
+        assert isinstance(head, PriorHead)
+        answer, wanted = head(features), head.standardise(truth)
+        return smooth_l1_loss(answer, wanted, reduction="none") if self.smooth else (answer - wanted).abs()
+
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Contrast (eq. 1), and the error per encoder and prior over known components (eq. 2 and 3)."""
-        flat, spatial = self.features(batch)
+        """Contrast (eq. 1), and the error per encoder and prior over known components (eq. 2 and 3).
+
+        In a training of several processes all terms are those of the joint batch, the same in each of them.
+        """
+        flat, spatial = (joined(part) for part in self.features(batch))
+        truths = self._truths(batch)
         terms = {"contrast": contrastive_loss(flat, spatial, temperature=self.temperature)}
         for view, features in (("2d", flat), ("3d", spatial)):
-            for name, head in self.heads.items():
-                assert isinstance(head, PriorHead)
-                answer, truth = head(features), head.standardise(batch[name])
-                error = smooth_l1_loss(answer, truth, reduction="none") if self.smooth else (answer - truth).abs()
-                terms[f"{view}_{name}"] = masked_mean(error, batch[f"{name}_known"])
+            for name in self.heads:
+                error = self.errors(features, name, truths[name])
+                terms[f"{view}_{name}"] = masked_mean(error, truths[f"{name}_known"])
         return terms
+
+    def _truths(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key: joined(batch[key]) for name in self.heads for key in (name, f"{name}_known")}
+
+    @torch.no_grad()
+    def unsound(self, batch: dict[str, Tensor]) -> tuple[list[int], int]:
+        """Which molecules have features or known answers that are not finite, by their index, and out of how many."""
+        parts = [joined(part) for part in self.features(batch)]
+        truths = self._truths(batch)
+        finite = torch.stack([part.isfinite().all(dim=1) for part in parts])
+        for features in parts:
+            for name in self.heads:
+                error = torch.where(truths[f"{name}_known"], self.errors(features, name, truths[name]), 0)
+                finite = torch.cat([finite, error.isfinite().all(dim=1)[None]])
+        indices = joined(batch["index"])
+        return indices[~finite.all(dim=0)].tolist(), len(indices)
 
 
 @final
 class Pretraining(lightning.LightningModule):
     """``FiveTasks`` under the trainer."""
 
-    def __init__(self, model: FiveTasks, recipe: Recipe, steps: int) -> None:
+    def __init__(self, model: FiveTasks, recipe: Recipe, steps: int, molecules: Corpus) -> None:
         super().__init__()
-        self.model, self.recipe, self.steps = model, recipe, steps
+        self.model, self.recipe, self.steps, self.molecules = model, recipe, steps, molecules
 
     def _loss(self, batch: dict[str, Tensor], stage: str) -> Tensor:
         terms = self.model(batch)
         loss = weigh(terms, dict.fromkeys(terms, 1.0))
+        if not torch.isfinite(loss.total):
+            raise self._diverged(batch, loss.parts)
         named = {f"{stage}/{name}": value for name, value in loss.parts.items()}
         self.log_dict(
             named | {f"{stage}/loss": loss.total.detach()}, on_step=False, on_epoch=True, batch_size=len(batch["flat"])
         )
         return loss.total
+
+    def _diverged(self, batch: dict[str, Tensor], terms: dict[str, Tensor]) -> IEMError:
+        """Whose fault it is that the loss is not finite."""
+        broken = [name for name, value in terms.items() if not torch.isfinite(value)]
+        which = "every term" if len(broken) == len(terms) else ", ".join(broken) or "the sum of its terms"
+        indices, count = self.model.unsound(batch)
+        names = ", ".join(self.molecules[index].smiles for index in indices[:NAMED])
+        more = f" and {len(indices) - NAMED} more" * (len(indices) > NAMED)
+        if len(indices) < count:
+            remedy = "leave these molecules out of the corpus, or lower --lr, and name another --out"
+        else:
+            remedy = "that is all of its batch, so the weights diverged: lower --lr, and name another --out"
+        earlier = "; the teacher and the checkpoint in the folder are from before that" * (self.current_epoch > 0)
+        return IEMError(
+            f"the loss is not finite in round {self.current_epoch + 1} ({which}), through "
+            f"{plural(len(indices), 'molecule')} of {count}{': ' * bool(names)}{names}{more}; {remedy}{earlier}"
+        )
 
     def training_step(self, batch: dict[str, Tensor]) -> Tensor:
         return self._loss(batch, "train")
@@ -119,32 +185,34 @@ class Pretraining(lightning.LightningModule):
 class Watch(lightning.Callback):
     """Progress bar, and the curve: one entry of mean losses per round."""
 
-    def __init__(self, bars: Progress, recipe: Recipe) -> None:
-        self.bars, self.recipe = bars, recipe
+    bars: Progress
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
         self.curve: list[dict[str, float]] = []
-        self.bar: TaskID | None = None
+        self.bar = TaskID(0)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         done = trainer.current_epoch * self.recipe.round
         self.bar = self.bars.add_task("teaching the teacher", total=self.recipe.visits, completed=done, note="")
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, n: int) -> None:
-        assert self.bar is not None
-        self.bars.advance(self.bar, len(batch["flat"]))
+        self.bars.advance(self.bar, len(batch["flat"]) * trainer.world_size)
+        held_out = f" · held-out loss {self.curve[-1]['valid/loss']:.3f}" if self.curve else ""
+        self.bars.update(self.bar, note=f"{self.bars.tasks[self.bar].speed or 0:,.0f} molecules/s{held_out}")
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        assert self.bar is not None
         visits = (trainer.current_epoch + 1) * self.recipe.round
         means = {name: round(float(value), 5) for name, value in sorted(trainer.callback_metrics.items())}
         self.curve.append({"visits": visits} | means)
-        self.bars.update(self.bar, note=f"held-out loss {means['valid/loss']:.3f}")
-        say(f"{visits:>10,} visits: loss {means['train/loss']:.3f}, held-out {means['valid/loss']:.3f}")
+        if trainer.is_global_zero:
+            say(f"{visits:>10,} visits: loss {means['train/loss']:.3f}, held-out {means['valid/loss']:.3f}")
 
     def state_dict(self) -> dict[str, Any]:
         return {"curve": self.curve}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.curve = state_dict["curve"]
+        self.curve[:] = state_dict["curve"]
 
 
 def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +238,7 @@ def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -
         temperature=recipe.temperature,
         smooth=recipe.smooth,
         bf16=recipe.precision == "bf16",
+        pretrained=recipe.pretrained,
     )
     if recipe.standardise:
         for name, (mean, std) in prior_statistics(molecules, train, recipe.priors, seed=seed).items():
@@ -181,9 +250,21 @@ def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -
 
 
 def loaders(
-    recipe: Recipe, molecules: Corpus, train: np.ndarray, valid: np.ndarray, *, seed: int, jobs: int | None
+    recipe: Recipe,
+    molecules: Corpus,
+    train: np.ndarray,
+    valid: np.ndarray,
+    *,
+    seed: int,
+    jobs: int | None,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> tuple[DataLoader, DataLoader]:
-    """Batches to learn from, drawn anew at every visit, and batches to choose by, which are always the same."""
+    """Batches to learn from, drawn anew at every visit, and batches to choose by, which are always the same.
+
+    Each of several processes gets its part of every batch; held-out molecules that cannot be shared out evenly, fewer
+    than there are processes, are left out.
+    """
     common: dict[str, Any] = {
         "renderer": BallStick(recipe.size),
         "depiction": Depiction(recipe.size),
@@ -194,16 +275,35 @@ def loaders(
     moving = Augmentation(views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey)
     workers = (os.cpu_count() or 1) if jobs is None or jobs < 0 else jobs
     loading: dict[str, Any] = {
-        "batch_size": recipe.batch_size,
+        "batch_size": recipe.batch_size // recipe.accumulate // ranks,
         "num_workers": workers,
         "persistent_workers": workers > 0,
     }
-    walk = Rounds(train, length=recipe.round, seed=seed)
-    still = [(0, int(index)) for index in valid]
+    walk = Rounds(train, length=recipe.round, seed=seed, multiple=recipe.batch_size, rank=rank, ranks=ranks)
+    still = [(0, int(index)) for index in valid[: len(valid) - len(valid) % ranks][rank::ranks]]
     return (
-        DataLoader(PictureDataset(molecules, augmentation=moving, **common), sampler=walk, drop_last=True, **loading),
+        DataLoader(PictureDataset(molecules, augmentation=moving, **common), sampler=walk, **loading),
         DataLoader(PictureDataset(molecules, **common), sampler=still, **loading),
     )
+
+
+@final
+class Pictures(lightning.LightningDataModule):
+    """``loaders``, for as many processes as the trainer has; ``draw`` wants to be told rank and ranks."""
+
+    def __init__(self, draw: Callable[..., tuple[DataLoader, DataLoader]]) -> None:
+        super().__init__()
+        self.draw = draw
+
+    def setup(self, stage: str) -> None:
+        assert self.trainer is not None
+        self.train, self.valid = self.draw(rank=self.trainer.global_rank, ranks=self.trainer.world_size)
+
+    def train_dataloader(self) -> DataLoader:
+        return self.train
+
+    def val_dataloader(self) -> DataLoader:
+        return self.valid
 
 
 def resolved(recipe: Recipe) -> Recipe:
@@ -213,7 +313,28 @@ def resolved(recipe: Recipe) -> Recipe:
     return replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
 
 
-def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, jobs: int | None = None) -> None:
+def check_shares(recipe: Recipe, ranks: int) -> None:
+    """Raise ConfigError unless a batch can be shared out over processes and accumulated parts."""
+    if recipe.round < recipe.batch_size:
+        raise ConfigError("--round", recipe.round, f"a round is at least one batch of {recipe.batch_size}")
+    share, rest = divmod(recipe.batch_size, recipe.accumulate * ranks)
+    if rest or share < 2:
+        over = f"{recipe.accumulate} parts" + f" on each of {ranks} devices" * (ranks > 1)
+        raise ConfigError(
+            "--batch-size", recipe.batch_size, f"it must make {over} of equal size, two molecules or more"
+        )
+
+
+def train_teacher(
+    corpus: Path,
+    *,
+    out: Path,
+    recipe: Recipe,
+    seed: int = 0,
+    jobs: int | None = None,
+    devices: int = 1,
+    nodes: int = 1,
+) -> None:
     """Train, resuming where an interrupted run of the same settings was; see ``iem.workflows.pretrain``."""
     recipe, molecules = resolved(recipe), Corpus(corpus)
     rounds = -(-recipe.visits // recipe.round)
@@ -221,17 +342,38 @@ def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, job
         raise ConfigError(
             "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
         )
-    open_run(out, asdict(recipe) | {"seed": seed, "corpus": molecules.digest}, kind="teacher")
-    train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
-    train_loader, valid_loader = loaders(recipe, molecules, train, valid, seed=seed, jobs=jobs)
-    steps = rounds * len(train_loader)
-    module = Pretraining(new_model(recipe, molecules, train, seed), recipe, steps)
-    checkpoint = out / "checkpoint.ckpt"
-    say(
-        f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * recipe.round:,} visits in "
-        f"{steps:,} steps at {recipe.size}×{recipe.size} pixels"
-        + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
+    checkpoint, watch = out / "checkpoint.ckpt", Watch(recipe)
+
+    def keep(module: Pretraining) -> None:
+        artifact.save(out, halved(module.model.state_dict()), card | {"curve": watch.curve}, kind="teacher")
+
+    best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
+    trainer = quiet_trainer(
+        max_epochs=rounds,
+        callbacks=[watch, best, CurveFiles(out, watch.curve)],
+        devices=devices,
+        nodes=nodes,
+        accumulate=recipe.accumulate,
     )
+    check_shares(recipe, trainer.world_size)
+    if trainer.is_global_zero:
+        open_run(out, asdict(recipe) | {"seed": seed, "corpus": molecules.digest}, kind="teacher")
+    train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
+    if jobs is None:
+        jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
+    draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
+    steps = rounds * (recipe.round // recipe.batch_size)
+    model = new_model(recipe, molecules, train, seed)
+    if trainer.world_size > 1 and torch.cuda.is_available():  # PyTorch can do this on GPUs only
+        model = convert_sync_batchnorm(model)
+    module = Pretraining(model, recipe, steps, molecules)
+    if trainer.is_global_zero:
+        over = f" on {trainer.world_size} devices" * (trainer.world_size > 1)
+        say(
+            f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * recipe.round:,} visits in "
+            f"{steps:,} steps at {recipe.size}×{recipe.size} pixels{over}"
+            + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
+        )
     card = {
         "architecture": recipe.encoder,
         "views": ["2d", "3d"],
@@ -240,18 +382,22 @@ def train_teacher(corpus: Path, *, out: Path, recipe: Recipe, seed: int = 0, job
         "view_set": recipe.view_set,
         "renderer": BallStick(recipe.size).signature,
         "depiction": Depiction(recipe.size).signature,
+        "pretrained": module.model.origin,
         "recipe": asdict(recipe) | {"seed": seed},
+        "devices": trainer.world_size,
         "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
         "licence": "MIT",
     }
-    with progress("note") as bars:
-        watch = Watch(bars, recipe)
-
-        def keep(module: Pretraining) -> None:
-            artifact.save(out, halved(module.model.state_dict()), card | {"curve": watch.curve}, kind="teacher")
-
-        best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
-        trainer = quiet_trainer(max_epochs=rounds, callbacks=[watch, best])
-        run_to_end(trainer, module, train_loader, valid_loader, checkpoint=checkpoint)
-    write_json(out / "curve.json", watch.curve)
-    say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}")
+    with progress("note", shown=trainer.is_global_zero) as watch.bars:
+        try:
+            run_to_end(trainer, module, Pictures(draw), checkpoint=checkpoint)
+        except IEMError:
+            if trainer.is_global_zero:
+                raise
+            sys.exit(1)  # the first process says it for all
+    if trainer.is_global_zero:
+        write_json(out / "curve.json", watch.curve)
+        seen = draw()[0].dataset
+        assert isinstance(seen, PictureDataset)
+        write_teacher_report(out, watch.curve, molecules, seen, train)
+        say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}, its curves are in {out / 'report.html'}")

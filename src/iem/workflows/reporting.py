@@ -1,8 +1,6 @@
 """What the report of a fit is made of."""
 
 import io
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from iem.files import write_bytes
 from iem.render.depiction import Depiction
 from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
+from iem.workflows.console import as_typed
 
 if TYPE_CHECKING:
     from iem.workflows.fitting import Result, Study
@@ -59,7 +58,7 @@ def write_fit_report(
         digests["teacher"] = study.guide.teacher.card["digest"][:16]
     content = ReportContent(
         title=table.name,
-        command=shlex.join(["iem", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("iem", "__main__") else "iem.fit(…)",
+        command=as_typed("iem.fit(…)"),
         task="classification" if table.task == "classification" else "regression",
         metric=metrics["metric"],
         targets=table.targets,

@@ -1,4 +1,4 @@
-"""The verbs ``iem teacher show`` and ``iem teacher pack``: what a teacher is, and what of it goes on a journey."""
+"""The verbs ``iem teacher show``, ``pack`` and ``import``: what a teacher is, and how it travels."""
 
 from pathlib import Path
 
@@ -34,3 +34,17 @@ def pack(run: Path, *, out: Path) -> None:
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("encoder_2d.")}
     out.mkdir(parents=True)
     artifact.save(out, kept, card | {"views": ["3d"], "packed_from": card["digest"]}, kind="teacher")
+
+
+def import_(file: Path, *, out: Path) -> None:
+    """Make a teacher folder of IEM.pth, the teacher that the authors of the paper published.
+
+    Every tensor is taken by name; nothing in the file is executed, and one with other tensors is refused.
+
+    Args:
+        file: IEM.pth.
+        out: New folder for the teacher.
+    """
+    from iem.workflows.importing import import_teacher
+
+    import_teacher(file, out=out)

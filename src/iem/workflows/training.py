@@ -11,8 +11,9 @@ from zipfile import is_zipfile
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from iem.errors import ArtifactError
+from iem.errors import ArtifactError, ConfigError
 
 
 @contextmanager
@@ -38,22 +39,49 @@ def computes_in_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def quiet_trainer(*, max_epochs: int, callbacks: Sequence[lightning.Callback]) -> lightning.Trainer:
-    """A Lightning trainer on the best device at hand whose output is left to our own callbacks."""
+def quiet_trainer(
+    *,
+    max_epochs: int,
+    callbacks: Sequence[lightning.Callback] = (),
+    devices: int = 1,
+    nodes: int = 1,
+    accumulate: int = 1,
+) -> lightning.Trainer:
+    """A Lightning trainer on the best device at hand whose output is left to our own callbacks.
+
+    Args:
+        max_epochs: when it ends.
+        callbacks: in this order.
+        devices: per node; -1 takes all there are.
+        nodes: machines.
+        accumulate: batches whose gradients make one step.
+
+    Raises:
+        ConfigError: there are not so many devices.
+    """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")  # advice on workers and log intervals, for its developers
-    return lightning.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=max_epochs,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    if devices == -1 and not torch.cuda.is_available():
+        devices = 1
+    try:
+        return lightning.Trainer(
+            accelerator="auto",
+            devices=devices,
+            num_nodes=nodes,
+            strategy="auto",
+            use_distributed_sampler=False,  # samplers here share out their own walk
+            accumulate_grad_batches=accumulate,
+            max_epochs=max_epochs,
+            callbacks=list(callbacks),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+    except MisconfigurationException as error:
+        raise ConfigError("--devices", devices, f"the trainer finds: {' '.join(str(error).split())}") from error
 
 
 def damaged(path: Path, why: object) -> ArtifactError:
@@ -62,9 +90,9 @@ def damaged(path: Path, why: object) -> ArtifactError:
 
 
 def run_to_end(
-    trainer: lightning.Trainer, module: lightning.LightningModule, train: Any, valid: Any, *, checkpoint: Path
+    trainer: lightning.Trainer, module: lightning.LightningModule, train: Any, valid: Any = None, *, checkpoint: Path
 ) -> None:
-    """Train, going on from the checkpoint if there is one.
+    """Train, going on from the checkpoint if there is one; ``train`` may be a data module.
 
     Raises:
         ArtifactError: the checkpoint is damaged.
