@@ -18,14 +18,17 @@ class FitRecipe:
     batch_size: int = 32
     lr: float = 1e-3
     dropout: float = 0.2
-    ke: float = 0.1
-    """λ_KE of eq. 8."""
-    te: float = 0.1
-    """λ_TE of eq. 8."""
+    ke: float | Literal["auto"] = 0.1
+    """λ_KE of eq. 8; ``auto`` is searched on the validation part."""
+    te: float | Literal["auto"] = 0.1
+    """λ_TE of eq. 8; ``auto`` is searched on the validation part."""
     te_head: Literal["own", "shared"] = "own"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """Of the student's matrix products while it trains; ``auto`` is bfloat16 where the device has it."""
 
+
+TRIALS = 12
+"""Trainings of a search for the weights of the pictures, at most."""
 
 PRESETS = {
     "default": FitRecipe(),
@@ -50,8 +53,8 @@ def fit(
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
-    ke: float | None = None,
-    te: float | None = None,
+    ke: float | Literal["auto"] | None = None,
+    te: float | Literal["auto"] | None = None,
     precision: Literal["auto", "bf16", "float32"] | None = None,
     jobs: int = -1,
 ) -> dict[str, Any]:
@@ -82,14 +85,15 @@ def fit(
         epochs: At most so many passes over the training part [100].
         batch_size: Molecules per step [32].
         lr: Learning rate [0.001].
-        ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off.
-        te: Weight of the task enhancer, λ_TE [0.1]; 0 switches it off.
+        ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
+            among 0, 0.001, 0.01, 0.1, 1 and 5, in twelve further trainings at most.
+        te: Weight of the task enhancer, λ_TE [0.1]; likewise.
         precision: Of the arithmetic in training [auto: bf16 where the device computes with it; paper: float32].
         jobs: Processes for conformers and pictures; -1 is one per core.
     """
     given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "ke": ke, "te": te, "precision": precision}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    numbers = {name: value for name, value in chosen.items() if name != "precision"}
+    numbers = {name: value for name, value in chosen.items() if name != "precision" and value != "auto"}
     for name, value in {"seeds": seeds, **numbers}.items():
         check_positive(f"--{name.replace('_', '-')}", value, zero=name in ("ke", "te"))
     check_jobs(jobs)

@@ -27,10 +27,10 @@ from iem.students import architectures as architectures  # registers the student
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor, save_model
 from iem.workflows.console import console, progress, say
-from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
+from iem.workflows.distilling import Lesson, Molecules, Trained, outputs_of, train_student
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.estimate import drawing_seconds, epoch_seconds, words
-from iem.workflows.fit import FitRecipe
+from iem.workflows.fit import TRIALS, FitRecipe
 from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, scores, summary
 from iem.workflows.reporting import write_fit_report
@@ -119,6 +119,8 @@ def fit_table(
     study = Study(table, task, parts, molecules, guide, student, recipe)
     announce(study, len(arms) * seeds, jobs)
     notes = look(study, jobs)
+    if guide is not None and "auto" in (recipe.ke, recipe.te):
+        study, settings["search"] = searched(study, out / "trainings")
     results, states = train_all(study, arms, seeds, out / "trainings")
     return finish(study, results, states, settings, notes, out)
 
@@ -208,6 +210,7 @@ def graphs_of(table: Table, student: str | Callable[..., Student], dim: int) -> 
 def announce(study: Study, trainings: int, jobs: int) -> None:
     """Say what will happen and how long it may take, before the long part."""
     split, recipe = study.split, study.recipe
+    trainings += TRIALS * ("auto" in (recipe.ke, recipe.te))
     epoch = epoch_seconds(new_predictor(study, 0), study.molecules, split.train, recipe.batch_size)
     steps, total = [], epoch * recipe.epochs * trainings
     if study.guide is not None:
@@ -271,28 +274,13 @@ def train_one(
     study: Study, arm: str, seed: int, folder: Path, tick: Callable[[int, float], None]
 ) -> tuple[Result, dict[str, torch.Tensor]]:
     """One training, or what is left of it; the test part is scored once, with the weights that validation chose."""
-    table, split, recipe = study.table, study.split, study.recipe
+    table, split = study.table, study.split
     kept = folder / f"{arm.replace(' ', '-')}-{seed}.safetensors"
     checkpoint = kept.with_suffix(".ckpt")
     if kept.is_file():
         return _read_result(kept)
     predictor = new_predictor(study, seed)
-    taught = arm == TAUGHT
-    lesson = Lesson(
-        task=study.task,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        lr=recipe.lr,
-        patience=recipe.patience,
-        ke=recipe.ke if taught else 0.0,
-        te=recipe.te if taught else 0.0,
-        te_head=recipe.te_head,
-        seed=seed,
-    )
-    heads = study.guide.teacher.heads if taught and study.guide else None
-    trained = train_student(
-        predictor, study.molecules, split.train, split.valid, lesson, heads=heads, checkpoint=checkpoint, tick=tick
-    )
+    trained = taught(study, predictor, seed, checkpoint, tick, pictures=arm == TAUGHT)
     predictor.load_state_dict(trained.weights)
     outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
     per_target = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
@@ -302,6 +290,60 @@ def train_one(
     _write_result(kept, result, trained.weights)
     checkpoint.unlink(missing_ok=True)
     return result, trained.weights
+
+
+def taught(
+    study: Study,
+    predictor: Predictor,
+    seed: int,
+    checkpoint: Path,
+    tick: Callable[[int, float], None],
+    *,
+    pictures: bool,
+) -> Trained:
+    """Train a predictor with the recipe of the study, with or without what the teacher saw."""
+    recipe = study.recipe
+    lesson = Lesson(
+        task=study.task,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        lr=recipe.lr,
+        patience=recipe.patience,
+        ke=float(recipe.ke) if pictures else 0.0,
+        te=float(recipe.te) if pictures else 0.0,
+        te_head=recipe.te_head,
+        seed=seed,
+    )
+    heads = study.guide.teacher.heads if pictures and study.guide else None
+    parts = study.split.train, study.split.valid
+    return train_student(predictor, study.molecules, *parts, lesson, heads=heads, checkpoint=checkpoint, tick=tick)
+
+
+def searched(study: Study, folder: Path) -> tuple[Study, list[dict[str, Any]]]:
+    """The study with weights that did best on the validation part with seed 0, and what was tried."""
+    from iem.workflows.searching import search_weights  # takes seconds to import, and few need it
+
+    larger = study.task == "classification"
+    with progress("note") as bars:
+        bar = bars.add_task("searching the weights of the pictures", total=TRIALS * study.recipe.epochs, note="")
+
+        def train(recipe: FitRecipe, state: Path, judge: Callable[[int, float], None]) -> float:
+            def tick(epoch: int, score: float) -> None:
+                bars.update(bar, advance=1, note=f"ke {recipe.ke:g}, te {recipe.te:g}: {score:.3f}")
+                judge(epoch, score)
+
+            one = study._replace(recipe=recipe)
+            curve = taught(one, new_predictor(one, 0), 0, state, tick, pictures=True).curve
+            scores = [point["valid"] for point in curve]
+            return max(scores) if larger else min(scores)
+
+        found = search_weights(study.recipe, train, folder / "search", larger_is_better=larger)
+    ke, te = found.recipe.ke, found.recipe.te
+    if not ke and not te:
+        say("no weight of the pictures did better than none on the validation part: they are switched off")
+    else:
+        say(f"chosen on the validation part: ke {ke:g}, te {te:g}, among {plural(len(found.trials), 'pair')}")
+    return study._replace(recipe=found.recipe), found.trials
 
 
 def _write_result(path: Path, result: Result, weights: dict[str, torch.Tensor]) -> None:

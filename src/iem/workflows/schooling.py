@@ -82,10 +82,10 @@ def _taught(
         batch_size=recipe.batch_size,
         lr=recipe.lr,
         patience=recipe.patience,
-        ke=recipe.ke if method.ke else 0.0,
-        te=recipe.te if method.te else 0.0,
+        ke=float(recipe.ke) if method.ke else 0.0,
+        te=float(recipe.te) if method.te else 0.0,
         te_head=recipe.te_head if method.sees in ("3d", "2d", "flat") else "own",
-        priors=recipe.ke if method.priors else 0.0,
+        priors=float(recipe.ke) if method.priors else 0.0,
         seed=seed,
     )
     heads = _guide(method, room.teacher).teacher.heads if method.ke else None
