@@ -122,3 +122,13 @@ def test_fit_takes_a_factory_and_load_needs_it_again(tmp_path, teacher_folder):
     found = model.predict(["CCO", "OCC", "C1CC"])
     assert found["y"][0] == pytest.approx(found["y"][1])
     assert np.isnan(found["y"][2])
+
+
+def test_the_manual_shows_the_methods_that_there_are():
+    from pathlib import Path
+
+    from iem.workflows.methods import METHODS
+
+    page = (Path(__file__).parent.parent / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    for name in METHODS:
+        assert f"`{name}`" in page or name.startswith("images"), name
