@@ -20,7 +20,7 @@ from iem.report.html import ReportContent, page
 from iem.workflows.console import as_typed
 
 if TYPE_CHECKING:
-    from iem.workflows.fitting import Result, Study
+    from iem.workflows.trainings import Result, Study
 
 PICTURED = 6
 """Molecules whose pictures are shown."""

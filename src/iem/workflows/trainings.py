@@ -1,0 +1,181 @@
+"""The trainings of one fit: every arm with every seed, each kept when it is done."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as dump_tensors
+
+from iem.data.tables import Table
+from iem.files import write_bytes
+from iem.records import Split
+from iem.report.text import plural
+from iem.students.base import Student, build_student
+from iem.students.predictor import Predictor
+from iem.workflows.console import progress, say
+from iem.workflows.distilling import Lesson, Molecules, Trained, outputs_of, train_student
+from iem.workflows.embed import ImageTeacher
+from iem.workflows.fit import TRIALS, FitRecipe
+from iem.workflows.metrics import METRICS, scores
+from iem.workflows.training import damaged
+
+Task = Literal["classification", "regression"]
+
+TAUGHT, PLAIN = "with teacher", "without teacher"
+
+
+class Result(NamedTuple):
+    """One finished training: which, how it scored, and what it says about the test part."""
+
+    arm: str
+    seed: int
+    valid: np.ndarray
+    """Score per target."""
+    test: np.ndarray
+    outputs: np.ndarray
+    """Predictions for the test part, float64 (molecules, targets)."""
+    best_epoch: int
+    curve: list[dict[str, float]]
+
+
+class Study(NamedTuple):
+    """What all trainings of one fit share."""
+
+    table: Table
+    task: Task
+    split: Split
+    molecules: Molecules
+    guide: ImageTeacher | None
+    student: str | Callable[..., Student]
+    recipe: FitRecipe
+
+
+def new_predictor(study: Study, seed: int) -> Predictor:
+    """A student with fresh weights that follow from the seed."""
+    torch.manual_seed(seed)
+    student = build_student(study.student, dropout=study.recipe.dropout)
+    bf16 = study.recipe.precision == "bf16"
+    predictor = Predictor(student, tasks=len(study.table.targets), task=study.task, bf16=bf16)
+    predictor.fit_scale(study.table.labels[study.split.train])
+    return predictor
+
+
+def train_all(study: Study, arms: Sequence[str], seeds: int, folder: Path) -> tuple[list[Result], list[dict]]:
+    """Every arm with every seed; finished trainings are read back, an unfinished one goes on."""
+    folder.mkdir(exist_ok=True)
+    results, states = [], []
+    wanted = [(arm, seed) for seed in range(seeds) for arm in arms]
+    with progress("note") as bars:
+        total = bars.add_task("training", total=len(wanted) * study.recipe.epochs, note="")
+        for done, (arm, seed) in enumerate(wanted):
+            bars.update(total, description=f"{arm}, seed {seed}", completed=done * study.recipe.epochs)
+
+            def tick(epoch: int, score: float, before: int = done * study.recipe.epochs) -> None:
+                name = METRICS[study.task]
+                bars.update(total, completed=before + epoch, note=f"validation {name} {score:.3f}")
+
+            result, state = train_one(study, arm, seed, folder, tick)
+            results.append(result)
+            if arm == arms[0]:
+                states.append(state)
+    return results, states
+
+
+def train_one(
+    study: Study, arm: str, seed: int, folder: Path, tick: Callable[[int, float], None]
+) -> tuple[Result, dict[str, torch.Tensor]]:
+    """One training, or what is left of it; the test part is scored once, with the weights that validation chose."""
+    table, split = study.table, study.split
+    kept = folder / f"{arm.replace(' ', '-')}-{seed}.safetensors"
+    checkpoint = kept.with_suffix(".ckpt")
+    if kept.is_file():
+        return _read_result(kept)
+    predictor = new_predictor(study, seed)
+    trained = taught(study, predictor, seed, checkpoint, tick, pictures=arm == TAUGHT)
+    predictor.load_state_dict(trained.weights)
+    outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
+    per_target = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
+    result = Result(
+        arm, seed, per_target["valid"], per_target["test"], outputs["test"], trained.best_epoch, trained.curve
+    )
+    _write_result(kept, result, trained.weights)
+    checkpoint.unlink(missing_ok=True)
+    return result, trained.weights
+
+
+def taught(
+    study: Study,
+    predictor: Predictor,
+    seed: int,
+    checkpoint: Path,
+    tick: Callable[[int, float], None],
+    *,
+    pictures: bool,
+) -> Trained:
+    """Train a predictor with the recipe of the study, with or without what the teacher saw."""
+    recipe = study.recipe
+    lesson = Lesson(
+        task=study.task,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        lr=recipe.lr,
+        patience=recipe.patience,
+        ke=float(recipe.ke) if pictures else 0.0,
+        te=float(recipe.te) if pictures else 0.0,
+        te_head=recipe.te_head,
+        seed=seed,
+    )
+    heads = study.guide.teacher.heads if pictures and study.guide else None
+    parts = study.split.train, study.split.valid
+    return train_student(predictor, study.molecules, *parts, lesson, heads=heads, checkpoint=checkpoint, tick=tick)
+
+
+def searched(study: Study, folder: Path) -> tuple[Study, list[dict[str, Any]]]:
+    """The study with weights that did best on the validation part with seed 0, and what was tried."""
+    from iem.workflows.searching import search_weights  # takes seconds to import, and few need it
+
+    larger = study.task == "classification"
+    with progress("note") as bars:
+        bar = bars.add_task("searching the weights of the pictures", total=TRIALS * study.recipe.epochs, note="")
+
+        def train(recipe: FitRecipe, state: Path, judge: Callable[[int, float], None]) -> float:
+            def tick(epoch: int, score: float) -> None:
+                bars.update(bar, advance=1, note=f"ke {recipe.ke:g}, te {recipe.te:g}: {score:.3f}")
+                judge(epoch, score)
+
+            one = study._replace(recipe=recipe)
+            curve = taught(one, new_predictor(one, 0), 0, state, tick, pictures=True).curve
+            scores = [point["valid"] for point in curve]
+            return max(scores) if larger else min(scores)
+
+        found = search_weights(study.recipe, train, folder / "search", larger_is_better=larger)
+    ke, te = found.recipe.ke, found.recipe.te
+    if not ke and not te:
+        say("no weight of the pictures did better than none on the validation part: they are switched off")
+    else:
+        say(f"chosen on the validation part: ke {ke:g}, te {te:g}, among {plural(len(found.trials), 'pair')}")
+    return study._replace(recipe=found.recipe), found.trials
+
+
+def _write_result(path: Path, result: Result, weights: dict[str, torch.Tensor]) -> None:
+    """One file, whole or absent: weights and scores as tensors, the rest as text beside them."""
+    tensors = weights | {
+        f"result.{name}": torch.from_numpy(getattr(result, name)) for name in ("valid", "test", "outputs")
+    }
+    about = {"arm": result.arm, "seed": result.seed, "best_epoch": result.best_epoch, "curve": result.curve}
+    write_bytes(path, dump_tensors(tensors, metadata={"about": json.dumps(about)}))
+
+
+def _read_result(path: Path) -> tuple[Result, dict[str, torch.Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
+            about = json.loads(file.metadata()["about"])
+    except SafetensorError as error:
+        raise damaged(path, error) from error
+    arrays = {name: tensors.pop(f"result.{name}").numpy() for name in ("valid", "test", "outputs")}
+    return Result(**arrays, **about), tensors
