@@ -15,6 +15,7 @@ from iem.workflows.fit import fit
 from iem.workflows.predict import predict
 from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import pretrain
+from iem.workflows.priors import priors
 from iem.workflows.tables import datasets, export
 from iem.workflows.teachers import import_, pack, show
 
@@ -41,6 +42,7 @@ app.command(teachers)
 benchmarks = cyclopts.App(name="benchmark", help_format="markdown")
 benchmarks.default(benchmark)
 benchmarks.command(report)
+benchmarks.command(priors)
 app.command(benchmarks)
 
 

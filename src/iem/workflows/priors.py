@@ -1,0 +1,95 @@
+"""The verb ``iem benchmark priors``: which basic facts can be seen in a graph and which in a picture."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from iem.errors import ConfigError, UnknownNameError
+from iem.workflows.settings import check_jobs
+
+MODELS = ("gcn", "gin", "egnn-2d", "egnn-3d", "schnet", "resnet-2d", "resnet-3d")
+"""The rows of the paper's Table S1."""
+FEWEST = 30
+"""Molecules; a tenth of them is the test part, and a correlation needs three."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecipe:
+    """Everything that decides how the models of the study are trained, besides corpus and seed."""
+
+    molecules: int = 10_000
+    """Of the corpus, in all three parts."""
+    epochs: int = 20
+    batch_size: int = 32
+    lr: float = 1e-3
+    width: int = 100
+    """Features of an atom in every graph network; an image encoder has its own."""
+    encoder: str = "resnet18"
+    """timm name."""
+    size: int = 64
+    """Side of every picture in pixels."""
+    view_set: str = "tetrahedral"
+    """Directions of the 3D pictures; all of them are pooled where a model is validated or tested."""
+    views: int = 1
+    """Views drawn per molecule and training step."""
+
+
+PRESETS = {
+    "default": StudyRecipe(),
+    "paper": StudyRecipe(epochs=30, batch_size=8, lr=0.005, size=224, view_set="paper", views=4),
+}
+"""``paper``: the appendix of the paper."""
+
+
+def priors(
+    corpus: Path,
+    *,
+    out: Path,
+    preset: Literal["default", "paper"] = "default",
+    models: tuple[str, ...] = (),
+    molecules: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+) -> None:
+    """Which priors can be seen: Table S1 and Figure 1(a) of the paper.
+
+    Seven networks learn from scratch to answer the four priors (atoms, bonds, geometry, properties): gcn and gin see
+    the graph, egnn-2d the atoms where the depiction puts them, egnn-3d and schnet where the conformer has them,
+    resnet-2d the depiction, resnet-3d the 3D views. Their errors on the test part stand beside the best constant guess
+    and the paper's, and the answers of graph and image networks are correlated.
+
+    OUT keeps every model that is finished, so the same command goes on where it was, and with other --models adds
+    to it.
+
+    Args:
+        corpus: Folder that "iem prepare" wrote.
+        out: Folder for the results.
+        preset: "default" takes an hour on two cores; "paper" has the paper's settings, for a GPU.
+        models: Only these, by name; repeat the option or put commas between [all seven].
+        molecules: So many of the corpus, 8:1:1 to learn from, to choose by and to test on [10,000].
+        epochs: Passes over the training part [20; paper: 30].
+        seed: Of sample, split, weights and order.
+        jobs: Models trained at a time, on one core each; 1 trains one after the other, -1 is one per core.
+    """
+    names = tuple(name for given in models for name in given.split(",")) or MODELS
+    for name in names:
+        if name not in MODELS:
+            raise UnknownNameError(f"no model of the study is called {name!r}; known: {', '.join(MODELS)}")
+    recipe = PRESETS[preset]
+    if molecules is not None:
+        recipe = replace(recipe, molecules=molecules)
+    if epochs is not None:
+        recipe = replace(recipe, epochs=epochs)
+    least = max(FEWEST, -(-10 * recipe.batch_size // 8))
+    if recipe.molecules < least:
+        raise ConfigError("--molecules", recipe.molecules, f"the study takes {least} or more")
+    if recipe.epochs < 1:
+        raise ConfigError("--epochs", recipe.epochs, "at least one is needed")
+    if seed < 0:
+        raise ConfigError("--seed", seed, "it must not be negative")
+    check_jobs(jobs)
+    from iem.workflows.prior_study import run_study
+
+    chosen = tuple(name for name in MODELS if name in names)
+    run_study(Path(corpus), out=Path(out), preset=preset, recipe=recipe, models=chosen, seed=seed, jobs=jobs)
