@@ -67,21 +67,6 @@ TABLE6: dict[tuple[str, str], float] = {
 }
 """By student and enhancer."""
 
-
-def reported(table: str, student: str, method: str) -> tuple[float, float] | None:
-    """Mean and standard deviation that the paper reports for a benchmark table, ROC-AUC as a fraction; None if nothing.
-
-    Example:
-        >>> reported("esol", "gin", "iem")
-        (1.346, 0.045)
-    """
-    for columns, rows, scale in ((CLASSIFICATION, TABLE1, 0.01), (REGRESSION, TABLE2, 1.0)):
-        if table in columns and (student, method) in rows:
-            mean, std = rows[student, method][columns.index(table)]
-            return round(mean * scale, 4), round(std * scale, 4)
-    return None
-
-
 TABLE_S1: dict[str, dict[str, float | None]] = {
     model: dict(zip(("geometry", "atom", "bond", "property"), row, strict=True))
     for model, row in {
@@ -98,3 +83,18 @@ TABLE_S1: dict[str, dict[str, float | None]] = {
 
 FIGURE1A = {"EGNN 2D – EGNN 3D": 0.87, "ResNet 2D – ResNet 3D": 0.19, "ResNet – EGNN": 0.10}
 """Pearson correlation between what two models predict of the priors; the last is about that."""
+
+
+def reported(table: str, student: str, method: str) -> tuple[float, float] | None:
+    """Mean and standard deviation that the paper reports for a benchmark table, ROC-AUC as a fraction; None if nothing.
+
+    Example:
+        >>> reported("esol", "gin", "iem")
+        (1.346, 0.045)
+    """
+    for columns, rows, scale in ((CLASSIFICATION, TABLE1, 0.01), (REGRESSION, TABLE2, 1.0)):
+        if table in columns and (student, method) in rows:
+            mean, std = rows[student, method][columns.index(table)]
+            return round(mean * scale, 4), round(std * scale, 4)
+    return None
+

@@ -125,9 +125,9 @@ def page(study: Mapping[str, Any], about: Mapping[str, Mapping[str, Any]]) -> st
     lines = [
         "# Which priors can be seen",
         "",
-        f"{recipe['molecules']:,} molecules, {study['molecules']:,} of them to test on; {recipe['epochs']} epochs, batch "
-        f"{recipe['batch_size']}, learning rate {recipe['lr']:g}, width {recipe['width']}, pictures of {recipe['size']}²; "
-        f"seed {recipe['seed']}.",
+        f"{recipe['molecules']:,} molecules, {study['molecules']:,} of them to test on; {recipe['epochs']} epochs, "
+        f"batch {recipe['batch_size']}, learning rate {recipe['lr']:g}, width {recipe['width']}, pictures of "
+        f"{recipe['size']}²; seed {recipe['seed']}.",
         "",
         "RMSE on the test part, over all known numbers of a prior in its own units; in brackets the paper's, on other "
         "molecules.",
@@ -146,8 +146,8 @@ def page(study: Mapping[str, Any], about: Mapping[str, Mapping[str, Any]]) -> st
     lines += ["", *notes, ""] if notes else [""]
     if study["correlation"]:
         lines += [
-            "Pearson correlation on the test part, the mean over the components of a prior, and over the priors; of the "
-            "answers, as the paper's Figure 1(a), and of the errors.",
+            "Pearson correlation on the test part, the mean over the components of a prior, and over the priors; of "
+            "the answers, as the paper's Figure 1(a), and of the errors.",
             "",
             "| pair | of | geometry | atom | bond | property | mean | paper |",
             "|---|---|--:|--:|--:|--:|--:|--:|",
