@@ -97,4 +97,3 @@ def reported(table: str, student: str, method: str) -> tuple[float, float] | Non
             mean, std = rows[student, method][columns.index(table)]
             return round(mean * scale, 4), round(std * scale, 4)
     return None
-

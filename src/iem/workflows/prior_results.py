@@ -1,6 +1,5 @@
 """What the study of priors says: errors beside the paper's Table S1, correlations beside its Figure 1(a)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
@@ -13,7 +12,6 @@ from iem.data.published import FIGURE1A, TABLE_S1
 from iem.files import write_bytes, write_json
 from iem.report.text import number
 from iem.workflows.evaluating import prior_errors
-from iem.workflows.priors import MODELS
 
 ORDER = ("geometry", "atom", "bond", "property")
 """The columns of Table S1."""
@@ -163,35 +161,26 @@ def page(study: Mapping[str, Any], about: Mapping[str, Mapping[str, Any]]) -> st
 
 def write_results(
     out: Path,
-    test: np.ndarray,
+    about: Mapping[str, Mapping[str, Any]],
+    *,
     truths: Mapping[str, np.ndarray],
     known: Mapping[str, np.ndarray],
-    statistics: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    means: Mapping[str, np.ndarray],
 ) -> None:
-    """``results.json`` and ``results.md`` of all finished models in a folder.
+    """``results.json`` and ``results.md`` of some models of a folder, whose answers lie in ``models/<name>.npz``.
 
     Args:
         out: folder of the study.
-        test: places of the test part.
-        truths: by prior, of all molecules.
-        known: where they are.
-        statistics: by prior, mean and unit over the part to learn from.
+        about: the JSON of each model, by name.
+        truths: as in ``study_of``.
+        known: as in ``study_of``.
+        means: as in ``study_of``.
     """
-    about, answers = {}, {}
-    for name in MODELS:
-        path = out / "models" / f"{name}.json"
-        if path.is_file():
-            about[name] = json.loads(path.read_text(encoding="utf-8"))
-            with np.load(path.with_suffix(".npz"), allow_pickle=False) as stored:
-                answers[name] = {prior: stored[prior] for prior in PAPER}
-    if not about:
-        return
-    study = study_of(
-        answers,
-        {name: values[test] for name, values in truths.items()},
-        {name: values[test] for name, values in known.items()},
-        {name: mean for name, (mean, _) in statistics.items()},
-    )
+    answers = {}
+    for name in about:
+        with np.load(out / "models" / f"{name}.npz", allow_pickle=False) as stored:
+            answers[name] = {prior: stored[prior] for prior in PAPER}
+    study = study_of(answers, truths, known, means)
     paper = {"rmse": TABLE_S1, "correlation": FIGURE1A}
     write_json(out / "results.json", study | {"paper": paper, "models": about})
     write_bytes(out / "results.md", page(study, about).encode())

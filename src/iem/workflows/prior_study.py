@@ -111,25 +111,21 @@ def run_study(
     corpus: Path, *, out: Path, preset: str, recipe: StudyRecipe, models: Sequence[str], seed: int, jobs: int
 ) -> None:
     """Train what is not trained yet, and write the tables; see ``iem.workflows.priors``."""
+    corpus = corpus.resolve()
     hall = open_hall(corpus, recipe.molecules, seed)
-    shared = {"preset": preset, **asdict(recipe), "seed": seed, "corpus": hall.digest}
-    open_run(out, shared, kind="study")
-    settings = {name: settings_of(name, hall, recipe, seed) for name in models}
+    open_run(out, {"preset": preset, **asdict(recipe), "seed": seed, "corpus": hall.digest}, kind="study")
+    settings = {name: settings_of(name, hall.digest, recipe, seed) for name in KINDS}
     remaining = [name for name in models if finished(out, name, settings[name]) is None]
-    parts = ", ".join(
-        f"{len(rows):,} {use}"
-        for rows, use in zip(hall.split, ("to learn from", "to choose by", "to test on"), strict=True)
-    )
-    say(f"{plural(len(hall.exhibits), 'molecule')}: {parts}")
+    train, valid, test = (len(rows) for rows in hall.split)
     say(
+        f"{plural(recipe.molecules, 'molecule')}: {train:,} to learn from, {valid:,} to choose by, {test:,} to test on; "
         f"{plural(len(models), 'model')}, {len(models) - len(remaining)} done, {len(remaining)} to do; results in {out}"
     )
     if remaining:
         seconds = {name: seconds_of(name, hall, recipe, seed) for name in remaining}
-        for name, taken in seconds.items():
-            say(f"  {KINDS[name].title:9} about {words(taken)}")
         processes = min(effective_n_jobs(jobs), len(remaining))
-        say(f"about {words(max(sum(seconds.values()) / processes, *seconds.values(), 0))} in all")
+        each = ", ".join(f"{KINDS[name].title} {words(taken)}" for name, taken in seconds.items())
+        say(f"about {words(max(sum(seconds.values()) / processes, *seconds.values(), 0))}: {each}")
         longest_first = sorted(remaining, key=lambda name: -seconds[name])
         with open_engine("cores", jobs=processes, address=None) as tasks, progress("note") as bars:
             bar = bars.add_task("models", total=len(remaining), note="")
@@ -138,28 +134,38 @@ def run_study(
             def show(epoch: int, loss: float) -> None:
                 bars.update(inner, completed=epoch, note=f"held-out loss {loss:.3f}")
 
-            tick = show if processes == 1 else quiet
-            task = (corpus.resolve(), recipe, seed, out.resolve(), tick)
-            done = in_order(tasks, do_model, longest_first, lambda name: (name, settings[name], *task))
+            shared = (corpus, recipe, seed, out.resolve(), show if processes == 1 else quiet)
+            done = in_order(tasks, do_model, longest_first, lambda name: (name, settings[name], *shared))
             for name, result in done:
                 bars.update(bar, advance=1)
-                say(f"  {KINDS[name].title:9} done in {words(result['seconds'])}: {_in_short(result)}")
-                write_results(out, hall.split.test, hall.truths, hall.known, hall.statistics)
-    write_results(out, hall.split.test, hall.truths, hall.known, hall.statistics)
+                epoch = result["best_epoch"]
+                end = "diverged in its first epoch" if epoch is None else f"best epoch {epoch} of {recipe.epochs}"
+                say(f"{KINDS[name].title} done in {words(result['seconds'])}: {end}")
+                _write(out, hall, settings)
+    _write(out, hall, settings)
     say(f"tables: {out / 'results.md'}")
+
+
+def _write(out: Path, hall: Hall, settings: dict[str, dict[str, Any]]) -> None:
+    """The tables of all models that are finished under the settings of today."""
+    about = {name: result for name in KINDS if (result := finished(out, name, settings[name])) is not None}
+    test = hall.split.test
+    write_results(
+        out,
+        about,
+        truths={name: values[test] for name, values in hall.truths.items()},
+        known={name: values[test] for name, values in hall.known.items()},
+        means={name: mean for name, (mean, _) in hall.statistics.items()},
+    )
 
 
 def quiet(epoch: int, loss: float) -> None:
     """Says nothing of an epoch; for workers, which have no terminal."""
 
 
-def _in_short(result: dict[str, Any]) -> str:
-    return "diverged in its first epoch" if result["best_epoch"] is None else f"best epoch {result['best_epoch']}"
-
-
-def settings_of(name: str, hall: Hall, recipe: StudyRecipe, seed: int) -> dict[str, Any]:
-    """Everything that the result of a model depends on, as JSON has it."""
-    found: dict[str, Any] = {"model": name, **asdict(recipe), "seed": seed, "molecules_digest": hall.digest}
+def settings_of(name: str, molecules: str, recipe: StudyRecipe, seed: int) -> dict[str, Any]:
+    """Everything that the result of a model depends on, as JSON has it; ``molecules`` is the digest of the hall."""
+    found: dict[str, Any] = {"model": name, **asdict(recipe), "seed": seed, "molecules_digest": molecules}
     form = KINDS[name].form
     if form == "depiction":
         found["pictures"] = Depiction(recipe.size).signature
@@ -177,7 +183,7 @@ def finished(out: Path, name: str, settings: dict[str, Any]) -> dict[str, Any] |
         result = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # not ours any more: made again
         return None
-    return result if result.get("settings") == settings else None
+    return result if isinstance(result, dict) and result.get("settings") == settings else None
 
 
 def do_model(
@@ -299,7 +305,9 @@ def train_model(name: str, hall: Hall, recipe: StudyRecipe, seed: int, tick: Cal
         teaching = Teaching.of(hall, network)
         train, valid, test = loaders(name, hall, recipe, seed)
         optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
-        best, best_epoch, diverged_in, curve = deepcopy(network.state_dict()), None, None, list[float]()
+        best, curve = deepcopy(network.state_dict()), list[float]()
+        best_epoch: int | None = None
+        diverged_in: int | None = None
         for epoch in range(1, recipe.epochs + 1):
             assert isinstance(train.sampler, Rounds)
             train.sampler.set_epoch(epoch - 1)

@@ -65,7 +65,8 @@ def priors(
     Args:
         corpus: Folder that "iem prepare" wrote.
         out: Folder for the results.
-        preset: "default" takes an hour on two cores; "paper" has the paper's settings, for a GPU.
+        preset: "default" is made for two cores, and how long it takes is said before it starts; "paper" has the paper's
+            settings (pictures of 224², four views), for a GPU.
         models: Only these, by name; repeat the option or put commas between [all seven].
         molecules: So many of the corpus, 8:1:1 to learn from, to choose by and to test on [10,000].
         epochs: Passes over the training part [20; paper: 30].
