@@ -117,9 +117,7 @@ def run_study(
     settings = {name: settings_of(name, hall.digest, recipe, seed) for name in KINDS}
     remaining = [name for name in models if finished(out, name, settings[name]) is None]
     train, valid, test = (len(rows) for rows in hall.split)
-    say(
-        f"{plural(recipe.molecules, 'molecule')}: {train:,} to learn from, {valid:,} to choose by, {test:,} to test on"
-    )
+    say(f"{plural(recipe.molecules, 'molecule')}: {train:,} to learn from, {valid:,} to choose by, {test:,} to test on")
     say(
         f"{plural(len(models), 'model')}, {len(models) - len(remaining)} done, {len(remaining)} to do; results in {out}"
     )
