@@ -210,6 +210,7 @@ def test_what_is_finished_is_not_trained_again(corpus, tmp_path, monkeypatch, ca
     assert list(results["correlation"]) == ["EGNN 2D – EGNN 3D"]
     text = (tmp_path / "out" / "results.md").read_text()
     assert "(1.276)" in text
+    assert "(0.26857)" in text
     assert "| 0.870 |" in text
 
     (tmp_path / "out" / "models" / "gcn.npz").unlink()

@@ -15,6 +15,8 @@ from iem.workflows.evaluating import prior_errors
 
 ORDER = ("geometry", "atom", "bond", "property")
 """The columns of Table S1."""
+DIGITS = {"geometry": 5, "atom": 3, "bond": 3, "property": 3}
+"""Behind the point, as in Table S1, whose errors of the geometry differ in the last ones."""
 PAIRS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "EGNN 2D – EGNN 3D": (("egnn-2d",), ("egnn-3d",)),
     "ResNet 2D – ResNet 3D": (("resnet-2d",), ("resnet-3d",)),
@@ -112,6 +114,11 @@ def study_of(
     return {"molecules": len(truths[PAPER[0]]), "rmse": rmse, "correlation": groups, "pairs": pairs}
 
 
+def cell(prior: str, rmse: float | None) -> str:
+    """An error for the table."""
+    return "–" if rmse is None else f"{rmse:.{DIGITS[prior]}f}"
+
+
 def page(study: Mapping[str, Any], about: Mapping[str, Mapping[str, Any]]) -> str:
     """Both tables in Markdown.
 
@@ -137,7 +144,7 @@ def page(study: Mapping[str, Any], about: Mapping[str, Mapping[str, Any]]) -> st
     for model, figures in study["rmse"].items():
         title = about[model]["title"] if model in about else "mean of the part to learn from"
         paper = TABLE_S1.get(model, {})
-        cells = [number(figures[name]) + (f" ({number(paper.get(name))})" if paper else "") for name in ORDER]
+        cells = [cell(name, figures[name]) + (f" ({cell(name, paper[name])})" if paper else "") for name in ORDER]
         lines.append(f"| {title} | {' | '.join(cells)} |")
         if model in about and (epoch := about[model]["diverged_in"]) is not None:
             notes.append(f"{title}: the loss was not a number any more in epoch {epoch}; the best epoch before counts.")

@@ -60,11 +60,13 @@ class Hall(NamedTuple):
     """Mean and unit of each prior over the part to learn from, (size,) each."""
     split: Split
     """Places in ``exhibits``."""
+    corpus: str
+    """Digest of the whole corpus, for what hangs on more than the SMILES: coordinates, layouts, priors."""
 
     @property
     def digest(self) -> str:
-        """Over the molecules in their order and the split."""
-        return address(digest(self.split), *(exhibit.smiles for exhibit in self.exhibits))
+        """Over the corpus, the molecules in their order, and the split."""
+        return address(self.corpus, digest(self.split), *(exhibit.smiles for exhibit in self.exhibits))
 
 
 def exhibit_of(record: Record) -> Exhibit | None:
@@ -104,6 +106,7 @@ def open_hall(corpus: Path, count: int, seed: int) -> Hall:
         {name: np.stack([row[name].known for row in rows]) for name in PAPER},
         dict(prior_statistics(molecules, np.array(chosen)[split.train], PAPER, seed=seed)),
         split,
+        molecules.digest,
     )
 
 
