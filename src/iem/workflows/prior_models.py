@@ -19,6 +19,7 @@ from iem.records import Geometry
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
+from iem.students.architectures import GCN
 from iem.students.batches import Graphs, collate
 from iem.students.features import BOND_SIZES, Graph
 from iem.students.gnn import GIN, AtomTable
@@ -26,7 +27,7 @@ from iem.workflows.priors import StudyRecipe
 
 with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
     warnings.simplefilter("ignore", FutureWarning)
-    from torch_geometric.nn import GCNConv, global_add_pool, global_mean_pool
+    from torch_geometric.nn import global_add_pool
     from torch_geometric.nn.models import SchNet
 
 CUTOFF = 10.0
@@ -109,28 +110,6 @@ def together(items: Sequence[tuple[int, Any]]) -> tuple[Tensor, Any]:
 
 
 @final
-class GCN(nn.Module):
-    """Graph convolutions with batch normalisation and ReLU; the mean over atoms.
-
-    References:
-        Kipf and Welling, ICLR 2017, arXiv:1609.02907.
-    """
-
-    def __init__(self, width: int, *, layers: int = 5) -> None:
-        super().__init__()
-        self.dim = width
-        self.atoms = AtomTable(width)
-        self.convolutions = nn.ModuleList(GCNConv(width, width) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
-
-    def forward(self, graphs: Graphs) -> Float[Tensor, "batch dim"]:
-        hidden = self.atoms(graphs.atoms)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            hidden = norm(convolution(hidden, graphs.edges)).relu()
-        return global_mean_pool(hidden, graphs.owner, graphs.size)
-
-
-@final
 class PlacedEGNN(nn.Module):
     """EGNN over all pairs of near atoms, told which of them are bonded and how; the sum over atoms.
 
@@ -203,7 +182,7 @@ class Kind(NamedTuple):
 
 
 KINDS: dict[str, Kind] = {
-    "gcn": Kind("GCN", "graph", lambda recipe: GCN(recipe.width)),
+    "gcn": Kind("GCN", "graph", lambda recipe: GCN(width=recipe.width, dropout=0.0)),
     "gin": Kind("GIN", "graph", lambda recipe: GIN(width=recipe.width, dropout=0.0)),
     "egnn-2d": Kind("EGNN 2D", "layout", lambda recipe: PlacedEGNN(recipe.width)),
     "egnn-3d": Kind("EGNN 3D", "space", lambda recipe: PlacedEGNN(recipe.width)),
