@@ -1,6 +1,6 @@
-"""chemprop's message-passing network as a student, and what it has learned as a model of chemprop (extra ``chemprop``).
+"""The message-passing network of chemprop as a student, and back again as a model of chemprop (extra ``chemprop``).
 
-chemprop brings torch along and takes seconds to import, so it is imported on first use, by workers that make graphs too.
+It brings torch along and takes seconds to import, so it is imported on first use; also by workers that make graphs.
 """
 
 from collections.abc import Callable, Sequence
@@ -58,6 +58,7 @@ def featurizer() -> Any:
     return installed().featurizers.SimpleMoleculeMolGraphFeaturizer()
 
 
+@cache
 def hands() -> tuple[int, int]:
     """The two atom features that are read as one: neighbours clockwise, and anticlockwise.
 
@@ -73,7 +74,7 @@ def hands() -> tuple[int, int]:
 
 
 def featurize(mol: Mol) -> Any:
-    """chemprop's graph of a molecule, but the same however the molecule is written; see ``hands``.
+    """The graph that chemprop makes of a molecule, but the same however the molecule is written; see ``hands``.
 
     Args:
         mol: as ``iem.chem.molecules.parse`` gives it.
@@ -100,7 +101,7 @@ def collate(graphs: Sequence[Any]) -> MolGraphs:
 
 @STUDENTS.add("chemprop")
 def build(*, dropout: float = 0.0) -> Assembled:
-    """chemprop's default encoder: directed bonds, width 300, three steps, mean over atoms.
+    """The default encoder of chemprop: directed bonds, width 300, three steps, mean over atoms.
 
     Args:
         dropout: probability after each step.
@@ -130,7 +131,8 @@ def as_chemprop(predictor: Predictor) -> Any:
     chemprop = installed()
     student = predictor.student
     assert isinstance(student, Assembled)
-    settings = {name: value for name, value in student.net.hparams.items() if name != "cls"}
+    hparams: Any = student.net.hparams
+    settings = {name: value for name, value in hparams.items() if name != "cls"}
     encoder = chemprop.nn.BondMessagePassing(**settings)
     encoder.load_state_dict(student.net.state_dict())
     project, head = predictor.project, predictor.head
