@@ -98,6 +98,7 @@ def test_imports_go_downwards_only():
         "docs/quickstart.md",
         "docs/corpus.md",
         "docs/datasets.md",
+        "docs/students.md",
         "docs/teacher.md",
         "Makefile",
     ],

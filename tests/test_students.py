@@ -710,7 +710,7 @@ def test_a_student_of_another_package_is_found_by_its_entry_point(tmp_path, monk
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[iem.student]\nsmall-gin = stranger:small\n")
     monkeypatch.setattr(STUDENTS, "_factories", copy.copy(STUDENTS._factories))
-    with pytest.raises(UnknownNameError, match=r"no student is called 'small-gin'\. .*Known: gat, gcn, gin, sage"):
+    with pytest.raises(UnknownNameError, match=r"no student is called 'small-gin'\. .*Known: .*gin"):
         STUDENTS.build("small-gin")
     monkeypatch.syspath_prepend(tmp_path)
     student = STUDENTS.build("small-gin", dropout=0.1)

@@ -4,6 +4,7 @@ import importlib
 
 _HOME = {
     "draw": "iem.workflows.draw",  # not "render": that is the room of the renderers
+    "export": "iem.workflows.export",
     "fit": "iem.workflows.fit",
     "load": "iem.workflows.predict",
     "predict": "iem.workflows.predict",
@@ -15,8 +16,8 @@ _HOME = {
     "IEMRegressor": "iem.estimators",
     "IEMError": "iem.errors",
 }
-__all__ = ["IEMClassifier", "IEMError", "IEMRegressor", "draw", "fit", "load", "load_teacher", "predict", "prepare"]
-__all__ += ["Distiller", "pretrain"]
+__all__ = ["IEMClassifier", "IEMError", "IEMRegressor", "draw", "export", "fit", "load", "load_teacher", "predict"]
+__all__ += ["Distiller", "prepare", "pretrain"]
 
 
 def __getattr__(name: str) -> object:

