@@ -230,7 +230,7 @@ SETTINGS: list[tuple[dict[str, object], str]] = [
     ({"lr": "nan"}, r"--lr is nan, but it must be a positive number"),
     ({"ke": "inf"}, r"--ke is inf, but it must be a positive number or 0"),
     ({"batch_size": 1}, r"--batch-size is 1, but batch normalisation needs at least two molecules per step"),
-    ({"student": "gni"}, r"no student is called 'gni'\. Did you mean 'gin'\? Known: gin.*"),
+    ({"student": "gni"}, r"no student is called 'gni'\. Did you mean 'gin'\? Known: .*gin.*"),
     ({"split": "fold"}, r"--split is 'fold', but it must be scaffold, random or a column of the table .*"),
     ({"compare": True}, r"--compare is True, but there is nothing to compare without a teacher; leave out .*"),
     (
@@ -415,7 +415,8 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a teacher": (card(kind="teacher"), r"{model} holds a teacher, but a model is needed here"),
     "with an unknown student": (
         card(student={"name": "egnn", "options": {}}),
-        r"{model} needs a student of another package: no student is called 'egnn'.*; install that package",
+        r"{model} needs a student of another package: no student is called 'egnn'.*; install that package, or hand "
+        r"the student's factory to iem\.load\(folder, student=\.\.\.\)",
     ),
     "not finished": (
         lambda folder: (folder / artifact.CARD).unlink(),
