@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except cyclopts.CycloptsError:  # already explained on the terminal
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("iem: interrupted; run it again: fit, pretrain and prepare go on where they were\n")
+        sys.stderr.write("iem: interrupted; run it again: fit, pretrain, prepare and benchmark go on where they were\n")
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
