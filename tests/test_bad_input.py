@@ -568,6 +568,7 @@ FINISHED = {"model.safetensors", "card.json", "metrics.json", "predictions.csv",
 FINISHED |= {"report.html", "run.json"}
 RESUMED = {"epochs": 6, "teacher": "none"}
 """Long enough for a checkpoint, which is written every five epochs."""
+STOPPED = "iem: interrupted; run it again: fit, pretrain, prepare and benchmark go on where they were\n"
 
 
 def same_result(one: Path, other: Path) -> bool:
@@ -667,7 +668,7 @@ def test_control_c_at_any_stage(
             patch.setattr(owner, name, press)
             said = iem(*fit(path, tmp_path / "model", **options))
         assert (said.code, said.out) == (130, ""), name
-        assert said.err.endswith("iem: interrupted; run it again: fit, pretrain, prepare and benchmark go on where they were\n")
+        assert said.err.endswith(STOPPED)
         assert "Traceback" not in said.err
     assert iem(*fit(path, tmp_path / "model", **options)).code == 0
     assert same_result(tmp_path / "model", tmp_path / "unbroken")
@@ -785,7 +786,7 @@ def test_control_c_in_a_terminal_reaches_the_workers_too(tmp_path: Path, teacher
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
-    assert said.endswith("iem: interrupted; run it again: fit, pretrain, prepare and benchmark go on where they were\n")
+    assert said.endswith(STOPPED)
     assert "Traceback" not in said
     assert len(kept) >= 3
     assert sorted(cache.rglob("*.npz")) == kept
