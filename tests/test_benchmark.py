@@ -131,6 +131,7 @@ def test_a_run_depends_on_its_settings_and_on_nothing_else(small, protocol):
         replace(protocol, digest="other").settings(run._replace(method="iem")),
     ]
     assert len({key, *map(key_of, others)}) == 6
+    assert key == key_of(replace(protocol, recipe=replace(protocol.recipe, ke=5.0)).settings(run)), "nothing to weigh"
 
 
 def test_two_processes_share_a_folder(small, protocol, tmp_path, capsys):
@@ -249,6 +250,18 @@ def test_runs_of_other_settings_are_not_mixed():
     [row], causes = rows_of([result(0, "1", 1.0), result(1, "1", 2.0), result(0, "2", 9.0)])
     assert row.seeds == {0: 1.0, 1: 2.0}
     assert causes["version"] == ["1", "2"]
+
+
+def test_students_that_were_trained_in_another_way_are_not_compared():
+    def result(method, seed, epochs):
+        settings = {"dataset": "esol", "student": "gin", "method": method, "split": "scaffold", "seed": seed}
+        settings |= {"version": "1", "recipe": {"epochs": epochs} | ({"ke": 0.1} if method == "iem" else {})}
+        return {"settings": settings, "test": 1.0 + seed, "targets_dropped": 0}
+
+    same = [result(way, seed, 40) for way in ("plain", "iem") for seed in range(3)]
+    assert len(gaps_of(rows_of(same)[0])) == 1
+    other = same[:3] + [result("iem", seed, 100) for seed in range(3)]
+    assert not gaps_of(rows_of(other)[0])
 
 
 def test_published_numbers():

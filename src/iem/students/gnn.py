@@ -1,6 +1,7 @@
 """Message-passing networks: what all have in common, and the paper's student."""
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -54,7 +55,7 @@ class AtomTable(nn.Module):
         return nn.functional.embedding_bag(atoms + self.starts, self.table.weight, mode="sum")
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """Rounds of message passing with bond features, each followed by batch normalisation, ReLU (not after the last
     one) and dropout; then one feature vector per molecule.
 
@@ -112,11 +113,11 @@ class Network(nn.Module):
         hidden = self.norms[number](self.messages(number, hidden, batch).to(hidden.dtype))
         return self.dropout(hidden.relu() if self.is_inner(number) else hidden)
 
+    @abstractmethod
     def messages(
         self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
     ) -> Float[Tensor, "atoms width"]:
         """What atoms learn from their neighbours: the difference between architectures."""
-        raise NotImplementedError
 
     def is_inner(self, number: int) -> bool:
         """Whether this layer is followed by another one."""

@@ -21,12 +21,12 @@ from iem.data.catalogue import DATASETS
 from iem.data.published import CLASSIFICATION, REGRESSION
 from iem.data.tables import Table, read_table
 from iem.errors import ConfigError, UnknownNameError
-from iem.files import write_bytes, write_json
+from iem.files import write_json
 from iem.nn.teacher import find
 from iem.records import Split
 from iem.report.text import plural
 from iem.students.base import build_student
-from iem.workflows.comparing import read_results
+from iem.workflows.comparing import read_results, write_lines
 from iem.workflows.console import progress, say
 from iem.workflows.embed import load_teacher
 from iem.workflows.engines import in_order, open_engine
@@ -105,7 +105,8 @@ class Protocol:
         if taught:
             depends["teacher"] = self.digest
         if method.model == "student":
-            depends["recipe"] = asdict(self.recipe)
+            used = {"ke": method.ke or method.priors, "te": method.te, "te_head": method.te}
+            depends["recipe"] = {name: value for name, value in asdict(self.recipe).items() if used.get(name, True)}
         return depends
 
 
@@ -164,8 +165,8 @@ def run_all(
             if result is not None:
                 note = "no score" if result["test"] is None else f"{result['metric']} {result['test']:.3f}"
             bars.update(bar, advance=1, note=f"{run.dataset}, {run.student}, {run.method}, seed {run.seed}: {note}")
-            write_lines(out)
-    write_lines(out)
+            write_lines(out, read_results(out))
+    write_lines(out, read_results(out))
     if busy:
         say(f"{plural(busy, 'run')} left to another process that works in {out}; run the command again when it is done")
     say(f"results: {out / 'results.jsonl'}; iem benchmark report {out} makes tables of them")
@@ -174,12 +175,6 @@ def run_all(
 def key_of(settings: dict[str, Any]) -> str:
     """The name of a run: over everything that it depends on."""
     return named(json.dumps(settings, sort_keys=True))
-
-
-def write_lines(out: Path) -> None:
-    """All finished runs as JSON lines, in a fixed order."""
-    lines = "".join(json.dumps(result, sort_keys=True, allow_nan=False) + "\n" for result in read_results(out))
-    write_bytes(out / "results.jsonl", lines.encode())
 
 
 def do_run(run: Run, settings: dict[str, Any], protocol: Protocol, out: Path) -> dict[str, Any] | None:

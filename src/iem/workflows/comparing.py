@@ -34,6 +34,8 @@ class Row(NamedTuple):
     seeds: Mapping[int, float]
     dropped: int
     """Targets without a test score."""
+    training: str = ""
+    """How the student was trained, whatever taught it: only rows that agree in it are compared."""
 
     @property
     def mean(self) -> float:
@@ -82,6 +84,12 @@ def read_results(out: Path) -> list[dict[str, Any]]:
     return [result for *_, result in sorted(found, key=lambda one: one[:2])]
 
 
+def write_lines(out: Path, results: Sequence[Mapping[str, Any]]) -> None:
+    """Finished runs as JSON lines."""
+    lines = "".join(json.dumps(result, sort_keys=True, allow_nan=False) + "\n" for result in results)
+    write_bytes(out / "results.jsonl", lines.encode())
+
+
 def write_report(out: Path) -> None:
     """See ``iem.workflows.benchmark.report``."""
     results = read_results(out)
@@ -89,8 +97,7 @@ def write_report(out: Path) -> None:
         raise ArtifactError(f"{out} holds no finished run; iem benchmark makes some")
     rows, causes = rows_of(results)
     gaps = gaps_of(rows)
-    lines = "".join(json.dumps(result, sort_keys=True, allow_nan=False) + "\n" for result in results)
-    write_bytes(out / "results.jsonl", lines.encode())
+    write_lines(out, results)
     write_bytes(out / "results.md", markdown(rows, gaps).encode())
     content = BenchmarkContent(
         title=out.resolve().name,
@@ -133,11 +140,18 @@ def rows_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Row], dict[str, 
         chosen = max(variants.values(), key=len)
         seeds = {run["settings"]["seed"]: run["test"] for run in chosen if run["test"] is not None}
         if seeds:
-            rows.append(Row(*where, seeds, chosen[0]["targets_dropped"]))
+            rows.append(Row(*where, seeds, chosen[0]["targets_dropped"], _training(chosen[0]["settings"])))
     order = {name: place for place, name in enumerate(DATASETS)}
     methods = {name: place for place, name in enumerate(METHODS)}
     rows.sort(key=lambda row: (order[row.dataset], row.split, row.student, methods[row.method]))
     return rows, {name: sorted(values) for name, values in causes.items()}
+
+
+def _training(settings: Mapping[str, Any]) -> str:
+    recipe = {
+        name: value for name, value in (settings.get("recipe") or {}).items() if name not in ("ke", "te", "te_head")
+    }
+    return json.dumps([settings["version"], recipe], sort_keys=True)
 
 
 def gaps_of(rows: Iterable[Row]) -> list[Gap]:
@@ -146,7 +160,7 @@ def gaps_of(rows: Iterable[Row]) -> list[Gap]:
     found = []
     for row in by_place.values():
         base = by_place.get((row.dataset, row.student, BASELINE, row.split))
-        if base is None or row.method == BASELINE:
+        if base is None or row.method == BASELINE or row.training != base.training:
             continue
         common = sorted(base.seeds.keys() & row.seeds.keys())
         if len(common) < LEAST:

@@ -19,6 +19,7 @@ from iem.losses.terms import masked_mean, weigh
 from iem.nn.heads import PriorHead, prior_heads
 from iem.students.predictor import Predictor
 from iem.workflows.checkpoint import Checkpoints
+from iem.workflows.fit import FitRecipe
 from iem.workflows.metrics import mean_score, scores
 from iem.workflows.training import one_thread, quiet_trainer, run_to_end
 
@@ -44,6 +45,16 @@ class Lesson:
     """Who turns teacher features into task logits: a head of their own, trained on the labels along the way, or the
     student's task head, as the paper draws it."""
     seed: int
+
+    @classmethod
+    def of(
+        cls, recipe: FitRecipe, *, task: Literal["classification", "regression"], seed: int, **others: Any
+    ) -> "Lesson":
+        """From a recipe whose weights are numbers; ``others`` are settings that take the place of its own."""
+        settings = {
+            name: getattr(recipe, name) for name in ("epochs", "batch_size", "lr", "patience", "te_head", "ke", "te")
+        }
+        return cls(task=task, seed=seed, **(settings | others))
 
 
 class Molecules(NamedTuple):

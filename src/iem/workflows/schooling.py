@@ -76,17 +76,14 @@ def _taught(
     network, bf16 = build_student(name, dropout=recipe.dropout), recipe.precision == "bf16"
     predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, bf16=bf16)
     predictor.fit_scale(table.labels[split.train])
-    lesson = Lesson(
+    lesson = Lesson.of(
+        recipe,
         task=room.task,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        lr=recipe.lr,
-        patience=recipe.patience,
-        ke=float(recipe.ke) if method.ke else 0.0,
-        te=float(recipe.te) if method.te else 0.0,
-        te_head=recipe.te_head if method.sees in ("3d", "2d", "flat") else "own",
-        priors=float(recipe.ke) if method.priors else 0.0,
         seed=seed,
+        ke=recipe.ke if method.ke else 0.0,
+        te=recipe.te if method.te else 0.0,
+        te_head=recipe.te_head if method.sees in ("3d", "2d", "flat") else "own",
+        priors=recipe.ke if method.priors else 0.0,
     )
     heads = _guide(method, room.teacher).teacher.heads if method.ke else None
     trained = train_student(

@@ -117,18 +117,8 @@ def taught(
     pictures: bool,
 ) -> Trained:
     """Train a predictor with the recipe of the study, with or without what the teacher saw."""
-    recipe = study.recipe
-    lesson = Lesson(
-        task=study.task,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        lr=recipe.lr,
-        patience=recipe.patience,
-        ke=float(recipe.ke) if pictures else 0.0,
-        te=float(recipe.te) if pictures else 0.0,
-        te_head=recipe.te_head,
-        seed=seed,
-    )
+    without = {} if pictures else {"ke": 0.0, "te": 0.0}
+    lesson = Lesson.of(study.recipe, task=study.task, seed=seed, **without)
     heads = study.guide.teacher.heads if pictures and study.guide else None
     parts = study.split.train, study.split.valid
     return train_student(predictor, study.molecules, *parts, lesson, heads=heads, checkpoint=checkpoint, tick=tick)
