@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from iem.artifact import read_card
 from iem.chem.splits import scaffold_split
 from iem.data.corpus import Corpus
 from iem.data.moleculenet import fetch
 from iem.data.tables import read_table
+from iem.files import write_json
 from iem.nn.teacher import load_teacher
 from iem.records import Geometry, Split
 from iem.workflows.embed import ImageTeacher
@@ -70,6 +72,22 @@ def probes(folder: Path, tables: list[str], given: dict[str, Geometry], jobs: in
     return found
 
 
+def known_of(folder: Path, corpus: Corpus, tables: list[str], given: dict[str, Geometry], jobs: int) -> dict[str, Any]:
+    """What a teacher knows: R² of the priors from 3D views, retrieval, probes; looked up if it was asked before."""
+    digest = read_card(folder, kind="teacher")["digest"]
+    kept = folder / f"known {digest[:12]} {' '.join(tables)}.json"
+    if kept.exists():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    known = on_corpus(folder, corpus, 1000)
+    found = {
+        "r2": {prior: round(errors["r2_mean"], 3) for prior, errors in known["priors"]["3d"].items()},
+        "retrieval": round(known["retrieval"]["top1"], 3),
+        "probes": {table: round(score, 3) for table, score in probes(folder, tables, given, jobs).items() if score},
+    }
+    write_json(kept, found)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
@@ -89,15 +107,8 @@ def main() -> None:
         folder, started = folder_of(options.out, name), process_time()
         if not (folder / "curve.json").exists():
             train_teacher(options.corpus, out=folder, recipe=replace(recipe, visits=options.visits), jobs=0)
-        known = on_corpus(folder, corpus, 1000)
-        results[name] = {
-            "r2": {prior: round(errors["r2_mean"], 3) for prior, errors in known["priors"]["3d"].items()},
-            "retrieval": round(known["retrieval"]["top1"], 3),
-            "probes": {
-                table: round(score, 3) for table, score in probes(folder, tables, given, options.jobs).items() if score
-            },
-            "minutes": round((process_time() - started) / 60, 1),
-        }
+        results[name] = known_of(folder, corpus, tables, given, options.jobs)
+        results[name]["minutes"] = round((process_time() - started) / 60, 1)
         print(f"{name}: {json.dumps(results[name])}", flush=True)
     print(json.dumps({"visits": options.visits, "variants": results}))
 

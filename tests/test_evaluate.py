@@ -15,6 +15,7 @@ from iem.chem.priors import properties
 from iem.cli import main
 from iem.data.corpus import Corpus
 from iem.data.tables import read_table
+from iem.errors import ArtifactError
 from iem.nn.teacher import load_teacher
 from iem.records import Split
 from iem.workflows.evaluating import fingerprints, on_corpus, prior_errors, probe, retrieval, untrained
@@ -122,7 +123,7 @@ def test_nothing_to_measure_is_an_error(capsys):
     assert "name a --corpus, a --table or both" in capsys.readouterr().err
 
 
-def test_a_packed_teacher_gives_the_same_features_and_is_smaller(tmp_path, corpus):
+def test_a_packed_teacher_gives_the_same_features_from_files_of_half_the_size(tmp_path, corpus):
     from dataclasses import replace
 
     from iem.workflows.pretrain import PRESETS
@@ -131,9 +132,18 @@ def test_a_packed_teacher_gives_the_same_features_and_is_smaller(tmp_path, corpu
     recipe = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=8, round=8, batch_size=8)
     train_teacher(corpus, out=tmp_path / "run", recipe=recipe, jobs=0)
     assert main(["teacher", "pack", str(tmp_path / "run"), "--out", str(tmp_path / "small")]) == 0
-    whole, small = load_teacher(tmp_path / "run"), load_teacher(tmp_path / "small")
     pictures = torch.randint(0, 255, (2, 1, 32, 32, 3), dtype=torch.uint8)
-    torch.testing.assert_close(small(pictures), whole(pictures), rtol=0, atol=0)
+    for view in ("3d", "2d"):
+        whole, small = load_teacher(tmp_path / "run", view=view), load_teacher(tmp_path / "small", view=view)
+        torch.testing.assert_close(small(pictures), whole(pictures), rtol=0, atol=0)
+        for name, head in whole.heads.items():
+            features = torch.ones(1, whole.dim)
+            torch.testing.assert_close(small.heads[name](features), head(features), rtol=0, atol=0)
+    assert load_teacher(tmp_path / "small", view="2d").card["digest"] != load_teacher(tmp_path / "small").card["digest"]
     sizes = [(tmp_path / name / artifact.WEIGHTS).stat().st_size for name in ("run", "small")]
     assert sizes[1] < 0.7 * sizes[0]
+    (tmp_path / "small" / "encoder_2d.safetensors").write_bytes(b"of another teacher")
+    load_teacher(tmp_path / "small")  # does not need it
+    with pytest.raises(ArtifactError, match=r"encoder_2d\.safetensors is damaged"):
+        load_teacher(tmp_path / "small", view="2d")
     assert main(["teacher", "pack", str(tmp_path / "run"), "--out", str(tmp_path / "small")]) == 1

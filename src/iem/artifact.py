@@ -26,13 +26,31 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("iem", "torch", "rdkit", "torch-geometric", "timm", "numpy")}
 
 
-def save(folder: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any], *, kind: str) -> str:
-    """Write ``model.safetensors``, then ``card.json`` that vouches for it; return the digest of the weights."""
-    content = dump_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    digest = hashlib.sha256(content).hexdigest()
-    write_bytes(folder / WEIGHTS, content)
+def save(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    card: Mapping[str, Any],
+    *,
+    kind: str,
+    further: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> str:
+    """Write ``model.safetensors``, then ``card.json`` that vouches for it; return the digest of the weights.
+
+    Args:
+        folder: exists.
+        tensors: by name.
+        card: what else there is to know.
+        kind: what the folder is.
+        further: tensors for files of their own, by the name of the file: what only some readers need.
+    """
+    digests = {}
+    for name, some in {WEIGHTS: tensors, **(further or {})}.items():
+        content = dump_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in some.items()})
+        digests[name] = hashlib.sha256(content).hexdigest()
+        write_bytes(folder / name, content)
+    digest = digests.pop(WEIGHTS)
     head = {"program": "iem", "kind": kind, "schema": SCHEMA, "digest": digest, "versions": versions()}
-    write_json(folder / CARD, dict(card) | head)
+    write_json(folder / CARD, dict(card) | ({"further": digests} if digests else {}) | head)
     return digest
 
 
@@ -67,19 +85,25 @@ def read_card(folder: Path, *, kind: str) -> dict[str, Any]:
     return card
 
 
-def load(folder: Path, *, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(folder: Path, *, kind: str, part: str = WEIGHTS) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and card of a folder whose weights have the digest that the card names.
+
+    Args:
+        folder: that was written by ``save``.
+        kind: what it should be.
+        part: which of its files.
 
     Raises:
         ArtifactError: missing, truncated, altered, or of another program, kind or version.
     """
     card = read_card(folder, kind=kind)
-    path = folder / WEIGHTS
+    path = folder / part
+    expected = card.get("digest") if part == WEIGHTS else card.get("further", {}).get(part)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}; restore it or make the {kind} again") from error
-    if hashlib.sha256(content).hexdigest() != card.get("digest"):
+    if hashlib.sha256(content).hexdigest() != expected:
         raise ArtifactError(f"{path} is damaged: it is not the file that {CARD} describes; restore it or train again")
     try:
         return read_tensors(content), card

@@ -68,7 +68,8 @@ def load_teacher(folder: Path, *, view: str = "3d") -> Teacher:
     """The teacher of one kind of picture from a folder that ``iem pretrain`` wrote.
 
     Args:
-        folder: holds ``model.safetensors`` and ``card.json``.
+        folder: holds ``model.safetensors`` and ``card.json``; a packed one has the depiction's encoder in a file of
+            its own.
         view: ``3d``, the ball-and-stick encoder that the paper recommends, or ``2d``, the depiction's.
 
     Raises:
@@ -77,6 +78,9 @@ def load_teacher(folder: Path, *, view: str = "3d") -> Teacher:
     tensors, card = artifact.load(folder, kind="teacher")
     if view not in card["views"]:
         raise ArtifactError(f"the teacher in {folder} has no {view} encoder, only {' and '.join(card['views'])}")
+    if (part := f"encoder_{view}.safetensors") in card.get("further", {}):
+        tensors |= artifact.load(folder, kind="teacher", part=part)[0]
+        card |= {"digest": card["further"][part]}
     encoder = ImageEncoder(card["architecture"])
     teacher = Teacher(encoder, prior_heads(encoder.dim, card["priors"]), card | {"view": view})
     parts = (("encoder", f"encoder_{view}."), ("heads", "heads."))

@@ -19,11 +19,11 @@ def show(name: str = "default") -> None:
 
 
 def pack(run: Path, *, out: Path) -> None:
-    """Make a teacher for others: the 3D encoder and the heads, which is all that distillation needs.
+    """Make a teacher for others: what distillation needs in one file, the encoder of depictions in another.
 
     Args:
         run: Folder that "iem pretrain" wrote.
-        out: New folder for the smaller teacher.
+        out: New folder: model.safetensors holds the 3D encoder and the heads, encoder_2d.safetensors the rest.
     """
     from iem import artifact
     from iem.errors import OutputError
@@ -31,9 +31,11 @@ def pack(run: Path, *, out: Path) -> None:
     tensors, card = artifact.load(run, kind="teacher")
     if out.exists():
         raise OutputError(f"--out {out} exists; name a new folder")
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("encoder_2d.")}
+    flat = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder_2d.")}
+    rest = {name: tensor for name, tensor in tensors.items() if name not in flat}
     out.mkdir(parents=True)
-    artifact.save(out, kept, card | {"views": ["3d"], "packed_from": card["digest"]}, kind="teacher")
+    about = card | {"packed_from": card["digest"]}
+    artifact.save(out, rest, about, kind="teacher", further={"encoder_2d.safetensors": flat} if flat else None)
 
 
 def import_(file: Path, *, out: Path) -> None:

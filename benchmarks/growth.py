@@ -1,0 +1,122 @@
+r"""How much teacher a budget buys: what teachers know that saw more and more molecules, and the trend behind it.
+
+    python benchmarks/growth.py CORPUS --out runs/growth --teacher runs/teacher2m \\
+        [--visits 10000 --visits 30000 --visits 100000 --visits 300000] [--table bace …] [--figure docs/growth.svg]
+
+Trains one teacher per budget with the recipe of ``--size`` pixels, each with a learning rate that ends at zero, and
+looks at finished ones (``--teacher``) as well. Of each: R² of the priors on held-out molecules, retrieval, and the test
+score of a linear probe on frozen 3D features of each table, under the scaffold split. Through every figure goes a power
+law, figure(visits) = best − a·visits^(−b), by least squares. Interrupted, the same command goes on. The last line is
+JSON.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ablations import geometries_of, known_of
+from matplotlib.figure import Figure
+from scipy.optimize import curve_fit
+
+from iem.artifact import read_card
+from iem.data.catalogue import DATASETS
+from iem.data.corpus import Corpus
+from iem.files import write_json
+from iem.workflows.pretrain import PRESETS
+from iem.workflows.pretraining import train_teacher
+
+TABLES = ["bbbp", "bace", "clintox", "sider", "tox21", "esol", "lipo", "freesolv"]
+
+
+def trend(visits: np.ndarray, figures: np.ndarray) -> dict[str, float] | None:
+    """The power law through some points, at least four of them; what it says of ten million visits; and its error."""
+    if len(visits) < 4:
+        return None
+    scale = visits / 1e5
+
+    def law(seen: np.ndarray, best: float, gap: float, speed: float) -> np.ndarray:
+        return best - gap * seen**-speed
+
+    rise = figures[-1] - figures[0]
+    try:
+        (best, gap, speed), _ = curve_fit(
+            law, scale, figures, p0=(figures[-1] + rise / 4, rise / 2, 0.4), bounds=([-9, -9, 0.05], [9, 9, 2])
+        )
+    except RuntimeError:  # no such law fits
+        return None
+    rest = figures - law(scale, best, gap, speed)
+    return {
+        "best": round(float(best), 3),
+        "gap at 100,000": round(float(gap), 3),
+        "exponent": round(float(speed), 2),
+        "at ten million": round(float(law(np.array(100.0), best, gap, speed)), 3),
+        "rms": round(float(np.sqrt((rest**2).mean())), 4),
+    }
+
+
+def flat(known: dict[str, Any]) -> dict[str, float]:
+    """One level, with names for a figure."""
+    found = {f"R² {prior}": value for prior, value in known["r2"].items()}
+    found["retrieval"] = known["retrieval"]
+    return found | {f"probe {table}": score for table, score in known["probes"].items()}
+
+
+def draw(path: Path, points: dict[int, dict[str, float]], trends: dict[str, Any]) -> None:
+    """One panel per kind of figure, over the visits on a logarithmic scale."""
+    kinds = {"R², held-out molecules": "R² ", "linear probe, ROC-AUC": "roc_auc", "linear probe, RMSE": "rmse"}
+    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    fine = np.geomspace(min(points), 1e7, 100)
+    for axes, (title, kind) in zip(figure.subplots(1, 3), kinds.items(), strict=True):
+        for name in next(iter(points.values())):
+            table = name.removeprefix("probe ")
+            regression = DATASETS[table].task == "regression" if table in DATASETS else None
+            wanted = kind == {True: "rmse", False: "roc_auc", None: name[:3]}[regression]
+            if not wanted:
+                continue
+            (line,) = axes.plot(list(points), [some[name] for some in points.values()], "o", markersize=4, label=table)
+            if law := trends.get(name):
+                curve = law["best"] - law["gap at 100,000"] * (fine / 1e5) ** -law["exponent"]
+                axes.plot(fine, curve, color=line.get_color(), linewidth=1)
+        axes.set(title=title, xscale="log", xlabel="visits")
+        axes.legend(fontsize=7)
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--visits", type=int, action="append", default=[])
+    parser.add_argument("--teacher", type=Path, action="append", default=[])
+    parser.add_argument("--size", type=int, default=PRESETS["default"].size)
+    parser.add_argument("--table", action="append")
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    tables, corpus = options.table or TABLES, Corpus(options.corpus)
+    given = geometries_of(tables, options.out, options.jobs)
+    folders = list(options.teacher)
+    for visits in options.visits:
+        folders.append(options.out / f"{visits}-{options.size}")
+        recipe = replace(PRESETS["default"], size=options.size, visits=visits, round=min(5_000, visits // 2))
+        if not (folders[-1] / "curve.json").exists():
+            train_teacher(options.corpus, out=folders[-1], recipe=recipe, jobs=0)
+    points = {}
+    for folder in folders:
+        seen = read_card(folder, kind="teacher")["recipe"]["visits"]
+        points[seen] = flat(known_of(folder, corpus, tables, given, options.jobs))
+        print(f"{seen:,} visits: {json.dumps(points[seen])}", flush=True)
+    points = dict(sorted(points.items()))
+    visits = np.array(list(points))
+    trends = {name: trend(visits, np.array([some[name] for some in points.values()])) for name in points[visits[0]]}
+    write_json(options.out / f"growth-{options.size}.json", {"points": points, "trends": trends})
+    if options.figure:
+        draw(options.figure, points, trends)
+    print(json.dumps({"points": points, "trends": trends}))
+
+
+if __name__ == "__main__":
+    main()
