@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from iem import artifact
 from iem.chem.priors import PRIORS
 from iem.data.corpus import Corpus
-from iem.data.datasets import Augmentation, PictureDataset, Rounds, prior_statistics
+from iem.data.datasets import STILL, Augmentation, CoarseFirst, PictureDataset, Rounds, TwoSizes, prior_statistics
 from iem.errors import ConfigError, IEMError
 from iem.files import write_json
 from iem.losses.contrastive import contrastive_loss
@@ -265,14 +265,8 @@ def loaders(
     Each of several processes gets its part of every batch; held-out molecules that cannot be shared out evenly, fewer
     than there are processes, are left out.
     """
-    common: dict[str, Any] = {
-        "renderer": BallStick(recipe.size),
-        "depiction": Depiction(recipe.size),
-        "rotations": rotations(recipe.view_set),
-        "priors": recipe.priors,
-        "seed": seed,
-    }
-    moving = Augmentation(views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey)
+    fine = pictures_of(recipe, molecules, seed, moving=True)
+    coarse = pictures_of(replace(recipe, size=recipe.size * 2 // 3), molecules, seed, moving=True)
     workers = (os.cpu_count() or 1) if jobs is None or jobs < 0 else jobs
     loading: dict[str, Any] = {
         "batch_size": recipe.batch_size // recipe.accumulate // ranks,
@@ -280,10 +274,25 @@ def loaders(
         "persistent_workers": workers > 0,
     }
     walk = Rounds(train, length=recipe.round, seed=seed, multiple=recipe.batch_size, rank=rank, ranks=ranks)
+    growing = CoarseFirst(walk, round(recipe.coarse * -(-recipe.visits // recipe.round)))
     still = [(0, int(index)) for index in valid[: len(valid) - len(valid) % ranks][rank::ranks]]
     return (
-        DataLoader(PictureDataset(molecules, augmentation=moving, **common), sampler=walk, **loading),
-        DataLoader(PictureDataset(molecules, **common), sampler=still, **loading),
+        DataLoader(TwoSizes(coarse, fine), sampler=growing, **loading),
+        DataLoader(pictures_of(recipe, molecules, seed), sampler=still, **loading),
+    )
+
+
+def pictures_of(recipe: Recipe, molecules: Corpus, seed: int, *, moving: bool = False) -> PictureDataset:
+    """Pictures as a recipe wants them and the questions that come along; ``moving`` varies them from visit to visit."""
+    varied = Augmentation(views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey)
+    return PictureDataset(
+        molecules,
+        renderer=BallStick(recipe.size),
+        depiction=Depiction(recipe.size),
+        rotations=rotations(recipe.view_set),
+        priors=recipe.priors,
+        augmentation=varied if moving else STILL,
+        seed=seed,
     )
 
 
@@ -397,7 +406,5 @@ def train_teacher(
             sys.exit(1)  # the first process says it for all
     if trainer.is_global_zero:
         write_json(out / "curve.json", watch.curve)
-        seen = draw()[0].dataset
-        assert isinstance(seen, PictureDataset)
-        write_teacher_report(out, watch.curve, molecules, seen, train)
+        write_teacher_report(out, watch.curve, molecules, pictures_of(recipe, molecules, seed, moving=True), train)
         say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}, its curves are in {out / 'report.html'}")
