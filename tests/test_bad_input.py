@@ -568,7 +568,7 @@ FINISHED = {"model.safetensors", "card.json", "metrics.json", "predictions.csv",
 FINISHED |= {"report.html", "run.json"}
 RESUMED = {"epochs": 6, "teacher": "none"}
 """Long enough for a checkpoint, which is written every five epochs."""
-STOPPED = "iem: interrupted; run it again: fit, pretrain, prepare and benchmark go on where they were\n"
+STOPPED = "iem: interrupted; run it again: fit, pretrain, teach, prepare and benchmark go on where they were\n"
 
 
 def same_result(one: Path, other: Path) -> bool:
@@ -653,7 +653,7 @@ def test_control_c_at_any_stage(
     stages: list[tuple[Any, str]] = [
         (fitting, "read_table"),
         (fitting, "graphs_of"),
-        (ImageTeacher, "_look"),
+        (ImageTeacher, "_judge"),
         (distilling.Curve, "on_train_epoch_end"),
         (fitting, "write_fit_report"),
     ]

@@ -32,14 +32,14 @@ from iem.render.views import rotations
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import PRESETS
-from iem.workflows.pretraining import FiveTasks, train_teacher
+from iem.workflows.pretraining import FiveTasks, loaders, train_teacher
 
 SMILES = [
     *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
     *("C1CCCCC1", "OC1CCCCC1", "CC(=O)C", "CCC(=O)C", "CC#N", "c1ccsc1", "FC(F)(F)c1ccccc1", "Clc1ccccc1", "BrCCBr"),
     *("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "OCC(O)C(O)C(O)C(O)C=O", "NC(Cc1ccccc1)C(=O)O", "C[Si](C)(C)C", "CSC", "O=C=O"),
 ]
-TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8)
+TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,16 @@ def test_processes_share_the_batches_of_one():
     shares = [batches(2, rank=rank, ranks=4) for rank in range(4)]
     assert [set(chain(*parts)) for parts in zip(*shares, strict=True)] == alone
     assert all(len(one & other) == 0 for one, other in zip(shares[0], shares[1], strict=True))
+
+
+def test_a_training_may_begin_with_coarse_pictures_and_is_always_judged_by_fine_ones(corpus):
+    learn, judge = loaders(replace(TINY, size=48), Corpus(corpus), np.arange(20), np.arange(20, 25), seed=0, jobs=0)
+    sizes = []
+    for number in range(3):
+        learn.sampler.set_epoch(number)
+        sizes.append({side for batch in learn for side in (*batch["flat"].shape[1:3], *batch["views"].shape[2:4])})
+    assert sizes == [{32}, {48}, {48}]
+    assert {batch["views"].shape[2] for batch in judge} == {48}
 
 
 def test_five_tasks_are_equations_1_to_3(corpus):

@@ -85,6 +85,13 @@ def read_card(folder: Path, *, kind: str) -> dict[str, Any]:
     return card
 
 
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Half precision for the matrices and filters; statistics and biases are small and stay as they are."""
+    return {
+        name: tensor.half() if tensor.ndim > 1 and tensor.numel() > 4096 else tensor for name, tensor in tensors.items()
+    }
+
+
 def load(folder: Path, *, kind: str, part: str = WEIGHTS) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and card of a folder whose weights have the digest that the card names.
 

@@ -19,6 +19,7 @@ from iem.workflows.pretrain import pretrain
 from iem.workflows.priors import priors
 from iem.workflows.tables import datasets
 from iem.workflows.tables import export as write_table
+from iem.workflows.teach import teach
 from iem.workflows.teachers import import_, pack, show
 
 app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
@@ -28,7 +29,7 @@ app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
     default_parameter=cyclopts.Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `main` says what can be done next
 )
-for verb in (fit, predict, export, pretrain, prepare, corpus):
+for verb in (fit, predict, export, pretrain, teach, prepare, corpus):
     app.command(verb)
 app.command(draw, name="render")
 tables = cyclopts.App(name="datasets", help_format="markdown")
@@ -63,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except cyclopts.CycloptsError:  # already explained on the terminal
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("iem: interrupted; run it again: fit, pretrain, prepare and benchmark go on where they were\n")
+        sys.stderr.write(
+            "iem: interrupted; run it again: fit, pretrain, teach, prepare and benchmark go on where they were\n"
+        )
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,3 +38,17 @@ class PriorHead(nn.Module):
 def prior_heads(dim: int, sizes: Mapping[str, int]) -> nn.ModuleDict:
     """One head per prior, named like the priors."""
     return nn.ModuleDict({name: PriorHead(dim, size) for name, size in sizes.items()})
+
+
+def set_scales(heads: nn.ModuleDict, statistics: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Let heads answer in standard units.
+
+    Args:
+        heads: as ``prior_heads`` makes them.
+        statistics: by prior, mean and unit of each component, float ``(size,)``.
+    """
+    for name, (mean, std) in statistics.items():
+        head = heads[name]
+        assert isinstance(head, PriorHead)
+        head.mean.copy_(torch.from_numpy(mean))
+        head.std.copy_(torch.from_numpy(std))

@@ -62,8 +62,8 @@ class ImageTeacher:
         wanted = [key for key in dict.fromkeys(keys) if filed[key] not in bank]
         with progress() as bars:
             bar = bars.add_task("drawing molecules and showing them to the teacher", total=len(wanted))
-            for some in self._drawn([(key, given.get(key)) for key in wanted], jobs):
-                bank.put({filed[drawn.key]: row for drawn, row in zip(some, self._look(some), strict=True)})
+            for some in self.look([(key, given.get(key)) for key in wanted], jobs=jobs):
+                bank.put({filed[key]: (row, note) for key, row, note in some})
                 bars.advance(bar, len(some))
         rows = [bank[filed[key]] for key in keys]
         return np.stack([features for features, _ in rows]), [note for _, note in rows]
@@ -73,21 +73,31 @@ class ImageTeacher:
         bank = FeatureBank(self.causes)
         return [key for key in dict.fromkeys(keys) if key not in bank]
 
-    def _drawn(self, wanted: Sequence[tuple[str, Geometry | None]], jobs: int) -> Iterator[list[Drawn]]:
-        """Pictures in chunks, in order, from worker processes where that pays."""
+    def look(
+        self, wanted: Sequence[tuple[str, Geometry | None]], *, jobs: int
+    ) -> Iterator[list[tuple[str, np.ndarray, str]]]:
+        """Features without the cache: molecules by name and coordinates, in order, in chunks.
+
+        Args:
+            wanted: canonical SMILES and coordinates, embedded if None.
+            jobs: processes that embed and draw, where that pays.
+
+        Yields:
+            For each molecule of a chunk its name, features ``(dim,)`` (NaN without a picture) and note.
+        """
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
         with open_engine("cores", jobs=1 if len(chunks) < 3 else jobs, address=None) as engine:
             for _, some in in_order(engine, draw_some, chunks, lambda chunk: (self.artist, chunk)):
-                yield some
+                yield self._judge(some)
 
-    def _look(self, some: Sequence[Drawn]) -> list[tuple[np.ndarray, str]]:
+    def _judge(self, some: Sequence[Drawn]) -> list[tuple[str, np.ndarray, str]]:
         rows = [np.full(self.teacher.dim, np.nan, np.float32) for _ in some]
         seen = {position: drawn.pictures for position, drawn in enumerate(some) if drawn.pictures is not None}
         if seen:
             pictures = torch.from_numpy(np.stack(list(seen.values())))
             for position, features in zip(seen, self.teacher(pictures).numpy(), strict=True):
                 rows[position] = features
-        return [(row, drawn.note) for row, drawn in zip(rows, some, strict=True)]
+        return [(drawn.key, row, drawn.note) for row, drawn in zip(rows, some, strict=True)]
 
     def embed(self, smiles: str | Sequence[str], *, jobs: int = -1) -> np.ndarray:
         """Feature vectors of molecules, float32 ``(molecules, dim)``; NaN rows where no picture could be made."""

@@ -13,7 +13,6 @@ import lightning
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.progress import Progress, TaskID
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
@@ -29,7 +28,7 @@ from iem.losses.contrastive import contrastive_loss
 from iem.losses.gathering import joined
 from iem.losses.terms import masked_mean, weigh
 from iem.nn.encoders import ImageEncoder, pretrained_encoder
-from iem.nn.heads import PriorHead, prior_heads
+from iem.nn.heads import PriorHead, prior_heads, set_scales
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
@@ -40,6 +39,7 @@ from iem.workflows.curves import CurveFiles
 from iem.workflows.folders import open_run
 from iem.workflows.pretrain import Recipe
 from iem.workflows.pretrain_report import write_teacher_report
+from iem.workflows.rounds import Watch
 from iem.workflows.training import computes_in_bf16, quiet_trainer, run_to_end
 
 VALID_SHARE, VALID_MOST = 0.02, 1_000
@@ -181,52 +181,11 @@ class Pretraining(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-@final
-class Watch(lightning.Callback):
-    """Progress bar, and the curve: one entry of mean losses per round."""
-
-    bars: Progress
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.curve: list[dict[str, float]] = []
-        self.bar = TaskID(0)
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        done = trainer.current_epoch * self.recipe.round
-        self.bar = self.bars.add_task("teaching the teacher", total=self.recipe.visits, completed=done, note="")
-
-    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, n: int) -> None:
-        self.bars.advance(self.bar, len(batch["flat"]) * trainer.world_size)
-        held_out = f" · held-out loss {self.curve[-1]['valid/loss']:.3f}" if self.curve else ""
-        self.bars.update(self.bar, note=f"{self.bars.tasks[self.bar].speed or 0:,.0f} molecules/s{held_out}")
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        visits = (trainer.current_epoch + 1) * self.recipe.round
-        means = {name: round(float(value), 5) for name, value in sorted(trainer.callback_metrics.items())}
-        self.curve.append({"visits": visits} | means)
-        if trainer.is_global_zero:
-            say(f"{visits:>10,} visits: loss {means['train/loss']:.3f}, held-out {means['valid/loss']:.3f}")
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"curve": self.curve}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.curve[:] = state_dict["curve"]
-
-
 def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Which molecules of a corpus are learned from and which are held out; at least one batch of these."""
     order = np.random.default_rng((seed, count)).permutation(count)
     held_out = min(VALID_MOST, max(batch_size, int(VALID_SHARE * count)))
     return np.sort(order[held_out:]), order[:held_out]
-
-
-def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Half precision for the matrices and filters; statistics and biases are small and stay as they are."""
-    return {
-        name: tensor.half() if tensor.ndim > 1 and tensor.numel() > 4096 else tensor for name, tensor in tensors.items()
-    }
 
 
 def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -> FiveTasks:
@@ -241,11 +200,7 @@ def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -
         pretrained=recipe.pretrained,
     )
     if recipe.standardise:
-        for name, (mean, std) in prior_statistics(molecules, train, recipe.priors, seed=seed).items():
-            head = model.heads[name]
-            assert isinstance(head, PriorHead)
-            head.mean.copy_(torch.from_numpy(mean))
-            head.std.copy_(torch.from_numpy(std))
+        set_scales(model.heads, prior_statistics(molecules, train, recipe.priors, seed=seed))
     return model
 
 
@@ -351,10 +306,16 @@ def train_teacher(
         raise ConfigError(
             "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
         )
-    checkpoint, watch = out / "checkpoint.ckpt", Watch(recipe)
+    checkpoint = out / "checkpoint.ckpt"
+    watch = Watch(
+        "teaching the teacher",
+        visits=recipe.visits,
+        round=recipe.round,
+        batch=recipe.batch_size // recipe.accumulate,
+    )
 
     def keep(module: Pretraining) -> None:
-        artifact.save(out, halved(module.model.state_dict()), card | {"curve": watch.curve}, kind="teacher")
+        artifact.save(out, artifact.halved(module.model.state_dict()), card | {"curve": watch.curve}, kind="teacher")
 
     best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
     trainer = quiet_trainer(

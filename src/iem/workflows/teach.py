@@ -1,0 +1,92 @@
+"""The verb ``iem teach``: a corpus in, a student that has learned from a teacher before it sees a label out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from iem.errors import ConfigError
+from iem.workflows.settings import check_positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeachRecipe:
+    """Everything that decides how a student learns without labels, besides corpus, teacher and seed."""
+
+    visits: int = 1_000_000
+    """Molecules seen in all, counted with repetition."""
+    batch_size: int = 128
+    lr: float = 1e-3
+    """The highest; it rises over the first tenth and falls to zero (one cycle)."""
+    weight_decay: float = 1e-2
+    dropout: float = 0.0
+    features: float = 1.0
+    """Weight of the distance between graph features and the teacher's."""
+    ke: float = 0.0
+    """Weight of the knowledge enhancer (eq. 5): the teacher's own heads ask both."""
+    priors: float = 1.0
+    """Weight of the questions as the molecules answer them, asked by heads that are thrown away afterwards."""
+    questions: tuple[str, ...] = ("atom", "bond", "shape", "property", "substructure")
+    round: int = 20_000
+    """Visits between two validations and checkpoints."""
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+
+
+def teach(
+    corpus: Path,
+    *,
+    out: Path,
+    student: str = "gin",
+    teacher: str = "default",
+    visits: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    features: float | None = None,
+    ke: float | None = None,
+    priors: float | None = None,
+    precision: Literal["auto", "bf16", "float32"] | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+) -> None:
+    """Give a graph network a head start: it learns from the teacher on many molecules, before it sees a label.
+
+    The molecules of a corpus are shown to the frozen teacher once. Then the student learns to see in their graphs what
+    the teacher saw in their pictures, and to answer the questions that the teacher was asked. "iem fit --start OUT"
+    trains from there. Interrupted, the same command goes on where it was.
+
+    Args:
+        corpus: Folder that "iem prepare" wrote; exclude the tables on which the student will be tested.
+        out: Folder for the student.
+        student: Graph network, with options behind a colon: gin, gcn, gat, sage.
+        teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, or "none": no picture is looked at,
+            and the student learns the questions alone.
+        visits: Molecules to see in all, counted with repetition [1,000,000].
+        batch_size: Molecules per step [128].
+        lr: Highest learning rate [0.001].
+        features: Weight of the distance to the teacher's features [1].
+        ke: Weight of the knowledge enhancer, the teacher's own heads (eq. 5) [0].
+        priors: Weight of the questions as the molecules answer them [1].
+        precision: Of the arithmetic [auto: bf16 where the device computes with it].
+        seed: Of weights and order.
+        jobs: Processes that draw pictures and make graphs [one per core; 0 does all in one process].
+    """
+    given = {
+        "visits": visits,
+        "batch_size": batch_size,
+        "lr": lr,
+        "features": features,
+        "ke": ke,
+        "priors": priors,
+        "precision": precision,
+    }
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name, value in chosen.items():
+        if not isinstance(value, str):
+            check_positive(f"--{name.replace('_', '-')}", value, zero=name in ("features", "ke", "priors"))
+    recipe = replace(TeachRecipe(), **chosen)
+    if teacher == "none":
+        recipe = replace(recipe, features=0.0, ke=0.0)
+    if not recipe.features and not recipe.ke and not recipe.priors:
+        raise ConfigError("--priors", 0, "without a teacher or questions there is nothing to learn")
+    from iem.workflows.teaching import teach_student
+
+    teach_student(Path(corpus), out=Path(out), student=student, teacher=teacher, recipe=recipe, seed=seed, jobs=jobs)
