@@ -1,0 +1,76 @@
+"""Where a student's weights may begin: at what ``iem teach`` left, or at what comes with the package."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from iem import artifact
+from iem.errors import ArtifactError, ConfigError
+from iem.students.predictor import Predictor
+
+BUNDLED = Path(__file__).parent.parent / "assets" / "students"
+"""Students that come with the package, already taught."""
+
+
+class Start(NamedTuple):
+    """Weights of a student and of its way to the teacher's width."""
+
+    tensors: Mapping[str, Tensor]
+    card: Mapping[str, Any]
+    origin: str
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+        return self.card["digest"]
+
+    @property
+    def pictures(self) -> bool:
+        """Whether it learned from a teacher that looks at pictures."""
+        return self.card["teacher"] is not None
+
+    def give(self, predictor: Predictor) -> None:
+        """Let a predictor begin here; its task head stays as it is.
+
+        Raises:
+            ArtifactError: the weights do not fit.
+        """
+        parts = nn.ModuleDict({"student": predictor.student, "project": predictor.project})
+        artifact.load_into(parts, self.tensors, origin=self.origin)
+
+
+def find_start(name: str, student: str | None) -> Start | None:
+    """The weights that a student begins with; None for fresh ones.
+
+    Args:
+        name: ``none``, ``default`` (what comes with the package for this very student, if anything), or a folder.
+        student: name with options, as on the command line; None for one that has no name.
+
+    Raises:
+        ArtifactError: no such folder, or a damaged one.
+        ConfigError: the folder holds another student.
+    """
+    if name == "none":
+        return None
+    if name == "default":
+        for path in sorted(BUNDLED.glob(f"*/{artifact.CARD}")):
+            if json.loads(path.read_text(encoding="utf-8"))["student"] == student:
+                return _read(path.parent)
+        return None
+    start = _read(Path(name))
+    if start.card["student"] != student:
+        raise ConfigError(
+            "--start", name, f"it holds the student {start.card['student']}; say --student {start.card['student']}"
+        )
+    return start
+
+
+def _read(folder: Path) -> Start:
+    try:
+        tensors, card = artifact.load(folder, kind="student")
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}; --start takes what iem teach made, default, or none") from error
+    return Start(tensors, card, str(folder))

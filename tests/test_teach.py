@@ -1,0 +1,151 @@
+"""Students that learn without labels: what they are asked, that it can be learned, and that a run goes on exactly."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from iem import artifact
+from iem.cli import main
+from iem.data.corpus import Corpus
+from iem.errors import ArtifactError, ConfigError
+from iem.students.base import build_student
+from iem.students.predictor import Predictor
+from iem.students.starts import find_start
+from iem.workflows import rounds
+from iem.workflows.embed import load_teacher
+from iem.workflows.prepare import prepare
+from iem.workflows.teach import TeachRecipe
+from iem.workflows.teaching import Lessons, Teaching, corpus_features, teach_student
+
+SMILES = [
+    *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
+    *("C1CCCCC1", "OC1CCCCC1", "CC(=O)C", "CCC(=O)C", "CC#N", "c1ccsc1", "FC(F)(F)c1ccccc1", "Clc1ccccc1", "BrCCBr"),
+    *("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "OCC(O)C(O)C(O)C(O)C=O", "NC(Cc1ccccc1)C(=O)O", "C[Si](C)(C)C", "CSC", "O=C=O"),
+]
+SMALL = "gin:width=32,layers=2"
+TINY = replace(TeachRecipe(), visits=48, round=16, batch_size=8, precision="float32", ke=0.5)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "some.smi").write_text("\n".join(SMILES))
+    prepare(str(folder / "some.smi"), out=folder / "corpus", jobs=1)
+    return folder / "corpus"
+
+
+def taught(corpus, out, teacher, recipe=TINY):
+    teach_student(corpus, out=out, student=SMALL, teacher=str(teacher), recipe=recipe, seed=0, jobs=0)
+    return artifact.load(out, kind="student")
+
+
+def test_the_teacher_sees_each_molecule_of_the_corpus_and_finished_parts_are_kept(corpus, teacher_folder, tmp_path):
+    guide, molecules = load_teacher(teacher_folder), Corpus(corpus)
+    seen = corpus_features(guide, molecules, tmp_path / "features", jobs=1)
+    given = {record.smiles: record.geometry for record in molecules}
+    wanted, _ = guide.features(list(given), given=given, jobs=1)
+    np.testing.assert_allclose(seen, wanted, rtol=2e-3, atol=2e-3)
+    guide.look = None  # a second time nothing is drawn
+    np.testing.assert_array_equal(corpus_features(guide, molecules, tmp_path / "features", jobs=1), seen)
+
+
+def test_a_student_is_asked_what_the_formulas_say(corpus, teacher_folder):
+    guide, molecules = load_teacher(teacher_folder), Corpus(corpus)
+    student = build_student(SMALL, dropout=0.0)
+    torch.manual_seed(0)
+    features = np.random.default_rng(0).normal(size=(len(molecules), guide.teacher.dim)).astype(np.float16)
+    features[3] = np.nan  # no picture
+    lessons = Lessons(molecules, student, (), features)
+    batch = lessons.together([lessons[0, row] for row in range(6)])
+    predictor = Predictor(student, tasks=1, task="regression").eval()
+    unit = torch.full((guide.teacher.dim,), 2.0)
+    module = Teaching(predictor, torch.nn.ModuleDict(), TINY, guide.teacher.heads, unit)
+    terms, weights = module.terms(batch)
+    assert set(terms) == {"features", *(f"ke_{name}" for name in guide.teacher.heads)}
+    assert weights["features"] == 1.0
+    assert weights["ke_atom"] == 0.5
+    rows = [0, 1, 2, 4, 5]
+    own, seen = predictor(batch.graphs)[0][rows], torch.from_numpy(features[rows]).float()
+    gap = (own - seen).abs() / 2
+    torch.testing.assert_close(terms["features"], torch.where(gap < 1, gap.square() / 2, gap - 0.5).mean())
+    head = guide.teacher.heads["bond"]
+    torch.testing.assert_close(terms["ke_bond"], (head(own) - head(seen)).abs().mean())
+
+
+@pytest.mark.slow
+def test_a_resumed_lesson_equals_an_unbroken_one(corpus, teacher_folder, tmp_path, monkeypatch):
+    tensors, card = taught(corpus, tmp_path / "whole", teacher_folder)
+    steps, original = [], rounds.Watch.on_train_batch_end
+
+    def kill(self, *arguments):
+        steps.append(1)
+        if len(steps) == 3:  # in the middle of the second round
+            raise RuntimeError("killed")
+        original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds.Watch, "on_train_batch_end", kill)
+        with pytest.raises(RuntimeError, match="killed"):
+            taught(corpus, tmp_path / "broken", teacher_folder)
+    again, _ = taught(corpus, tmp_path / "broken", teacher_folder)
+    assert tensors.keys() == again.keys()
+    assert {name.partition(".")[0] for name in tensors} == {"student", "project"}
+    assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+    assert [point["visits"] for point in card["curve"]] == [16, 32, 48]
+    assert card["teacher"] == load_teacher(teacher_folder).teacher.card["digest"]
+    with pytest.raises(ConfigError, match=r"--lr is 0\.5, but .* holds a run with 0\.001"):
+        taught(corpus, tmp_path / "whole", teacher_folder, replace(TINY, lr=0.5))
+
+
+def test_without_a_teacher_a_student_learns_the_questions(corpus, tmp_path):
+    recipe = replace(TINY, visits=1_600, round=800, features=0.0, ke=0.0, lr=0.01)
+    _, card = taught(corpus, tmp_path / "run", "none", recipe)
+    assert card["teacher"] is None
+    first, last = card["curve"][0], card["curve"][-1]
+    assert set(first) >= {"train/prior_atom", "train/prior_substructure", "valid/loss"}
+    assert last["train/prior_property"] < 0.3 * first["train/prior_property"]
+
+
+def test_a_student_begins_where_it_was_taught(corpus, tmp_path):
+    tensors, card = taught(corpus, tmp_path / "run", "none", replace(TINY, features=0.0, ke=0.0))
+    start = find_start(str(tmp_path / "run"), SMALL)
+    predictor = Predictor(build_student(SMALL, dropout=0.2), tasks=3, task="classification")
+    head = predictor.head.weight.clone()
+    start.give(predictor)
+    assert torch.equal(predictor.head.weight, head)
+    for name, tensor in tensors.items():
+        assert torch.equal(predictor.state_dict()[name], tensor.to(predictor.state_dict()[name].dtype))
+    assert start.digest == card["digest"]
+    assert not start.pictures
+    assert find_start("none", SMALL) is None
+    with pytest.raises(ConfigError, match=r"it holds the student gin:width=32,layers=2; say --student"):
+        find_start(str(tmp_path / "run"), "gin")
+    with pytest.raises(ArtifactError, match=r"--start takes what iem teach made"):
+        find_start(str(corpus), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--visits", "0"], "--visits is 0"),
+        (["--features", "-1"], "--features is -1"),
+        (["--priors", "0", "--features", "0"], "there is nothing to learn"),
+        (["--teacher", "nowhere"], "there is no teacher folder 'nowhere'"),
+        (["--student", "gym"], "no student is called 'gym'"),
+        (["--batch-size", "64"], "holds only 25 molecules"),
+    ],
+)
+def test_what_cannot_be_taught_is_said_in_one_sentence(corpus, tmp_path, capsys, options, message):
+    assert main(["teach", str(corpus), "--out", str(tmp_path / "run"), "--jobs", "0", *options]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_curve_is_kept_for_other_programs(corpus, tmp_path):
+    taught(corpus, tmp_path / "run", "none", replace(TINY, features=0.0, ke=0.0))
+    curve = json.loads((tmp_path / "run" / "curve.json").read_text())
+    assert len(curve) == 3
+    assert (tmp_path / "run" / "curve.csv").read_text().count("\n") == 4
