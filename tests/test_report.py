@@ -70,6 +70,8 @@ def content(task: str = "regression", *, targets: int = 1, seeds: int = 3, compa
         rejected=[
             Rejection(row, "C1CC<script>alert(1)</script>", "parse", "ring 1 is not closed") for row in range(150)
         ],
+        aid="pictures",
+        lessons=["A teacher was shown views."],
         statuses={"etkdg": 500, "flat": 11, "took longer than 10 s": 1},
         labels=labels,
         parts=parts,
@@ -189,7 +191,15 @@ def test_the_same_content_makes_the_same_page():
 
 def test_a_table_without_teacher_rejects_or_pictures_has_no_empty_sections():
     bare = replace(
-        content(seeds=1, compare=False), statuses={}, pictures=[], rejected=[], notes=[], curves=[], digests={}
+        content(seeds=1, compare=False),
+        aid="",
+        lessons=[],
+        statuses={},
+        pictures=[],
+        rejected=[],
+        notes=[],
+        curves=[],
+        digests={},
     )
     words = "".join(Document(page(bare)).words)
     assert "Pictures\n" not in words
@@ -220,8 +230,8 @@ def test_figures_are_wellformed_and_take_the_colour_of_the_page():
     labels = np.array([[0.0], [1.0], [1.0], [np.nan]])
     for svg in (
         figures.roc_curves(labels, {TAUGHT: rng.random((4, 1))}),
-        figures.differences([0.7, 0.8], [0.6, None], [-0.1, 0.2], "roc_auc"),
-        figures.differences([0.7], [0.7], None, "rmse"),
+        figures.differences([0.7, 0.8], [0.6, None], [-0.1, 0.2], "roc_auc", TAUGHT),
+        figures.differences([0.7], [0.7], None, "rmse", TAUGHT),
         figures.label_distributions({"train": labels, "test": labels[3:]}, ["constant"], {}),
         figures.learning_curves([Curve(TAUGHT, 0, [{"epoch": 1, "task": 1.0, "valid": 0.5}])], "rmse"),
     ):
@@ -257,12 +267,12 @@ def test_numbers_read_well():
 def test_the_tone_follows_the_interval(ci, improved, tone):
     test = {"mean": 0.8, "std": 0.01, "per_seed": [0.8, 0.8]}
     found = {"mean": 0.0, "ci95": ci, "improved": improved, "verdict": "words"}
-    assert verdict("roc_auc", test, found, unit="", taught=True) == (tone, "words")
+    assert verdict("roc_auc", test, found, unit="", aid="pictures") == (tone, "words")
 
 
 def test_the_verdict_without_comparison_names_score_and_unit():
     test = {"mean": 1.234, "std": 0.1, "per_seed": [1.2, 1.3]}
-    tone, words = verdict("rmse", test, None, unit="kcal/mol", taught=False)
+    tone, words = verdict("rmse", test, None, unit="kcal/mol", aid="")
     assert (tone, words) == ("open", "Test RMSE 1.234 ± 0.100 kcal/mol over 2 seeds.")
 
 

@@ -77,7 +77,10 @@ def load_teacher(folder: Path, *, view: str = "3d") -> Teacher:
     """
     tensors, card = artifact.load(folder, kind="teacher")
     if view not in card["views"]:
-        raise ArtifactError(f"the teacher in {folder} has no {view} encoder, only {' and '.join(card['views'])}")
+        raise ArtifactError(
+            f"the teacher in {folder} has no {view} encoder, only {' and '.join(card['views'])}; choose that view, or "
+            "a teacher with both, as iem pretrain writes them"
+        )
     if (part := f"encoder_{view}.safetensors") in card.get("further", {}):
         tensors |= artifact.load(folder, kind="teacher", part=part)[0]
         card |= {"digest": card["further"][part]}

@@ -263,15 +263,20 @@ def label_distributions(
 
 
 def differences(
-    taught: Sequence[float | None], plain: Sequence[float | None], interval: Sequence[float] | None, metric: str
+    taught: Sequence[float | None],
+    plain: Sequence[float | None],
+    interval: Sequence[float] | None,
+    metric: str,
+    arm: str,
 ) -> str:
-    """Each seed's change of the test score through the teacher, their mean, and its 95 % confidence interval.
+    """Each seed's change of the test score through help, their mean, and its 95 % confidence interval.
 
     Args:
-        taught: test score of each seed with the teacher.
+        taught: test score of each seed with help.
         plain: without it, same seeds in the same order.
         interval: low and high end, if there is one.
         metric: tells which side is the better one.
+        arm: name of the trainings with help.
     """
     pairs = zip(taught, plain, strict=True)
     gaps = [one - other for one, other in pairs if one is not None and other is not None]
@@ -288,7 +293,7 @@ def differences(
         axes.set_yticks([0, 1], ["mean, 95 % CI", "seeds" if len(gaps) > 1 else "seed"])
         axes.set(
             ylim=(-0.6, 1.6),
-            xlabel=f"change of test {METRIC_NAMES[metric]} with the teacher ({better} of 0 is better)",
+            xlabel=f"change of test {METRIC_NAMES[metric]} {arm} ({better} of 0 is better)",
         )
         axes.grid(visible=False, axis="y")
         reach = max([abs(value) for value in [*gaps, *(interval or [])]], default=1.0) * 1.15 or 1.0

@@ -34,8 +34,8 @@ class ReportContent:
     units: Mapping[str, str]
     """By target; a target without a known unit may be left out."""
     arms: Mapping[str, Mapping[str, Any]]
-    """For each arm (``with teacher``, ``without teacher``), main one first: ``test`` and ``valid``, summaries as in
-    ``metrics.json``."""
+    """For each arm (``with teacher`` and ``without teacher``, say), main one first: ``test`` and ``valid``, summaries
+    as in ``metrics.json``."""
     difference: Mapping[str, Any] | None
     """As in ``metrics.json``; None if nothing was compared."""
     rows: Mapping[str, int]
@@ -43,6 +43,10 @@ class ReportContent:
     notes: Sequence[str]
     """What was noticed while reading: duplicates, conflicting labels, the columns chosen."""
     rejected: Sequence[Rejection]
+    aid: str
+    """What the student had besides labels: ``pictures``, ``prior questions``, or nothing."""
+    lessons: Sequence[str]
+    """Sentences on what it learned from besides labels."""
     statuses: Mapping[str, int]
     """Molecules by conformer status, or by the reason why there is no picture; empty without a teacher."""
     labels: np.ndarray
@@ -70,7 +74,7 @@ def page(content: ReportContent) -> str:
     units = {content.units.get(name, "") for name in content.targets}
     unit = units.pop() if len(units) == 1 else ""
     tone, verdict = text.verdict(
-        content.metric, content.arms[main]["test"], content.difference, unit=unit, taught=bool(content.statuses)
+        content.metric, content.arms[main]["test"], content.difference, unit=unit, aid=content.aid
     )
     baseline = _baseline(content)
     return filled(
@@ -153,8 +157,8 @@ def _figures(content: ReportContent) -> list[dict[str, Any]]:
     if content.difference is not None and others:
         taught, plain = (content.arms[name]["test"]["per_seed"] for name in (main, others[0]))
         add(
-            "Did the pictures help?",
-            figures.differences(taught, plain, content.difference["ci95"], content.metric),
+            f"Did the {content.aid} help?",
+            figures.differences(taught, plain, content.difference["ci95"], content.metric, main),
             "Round: the change of each seed. Diamond: their mean, with its 95 % confidence interval.",
             content.difference["verdict"],
         )

@@ -12,6 +12,7 @@ STATUS_WORDS = {
     "given": "3D coordinates came with the molecule",
     "flat": "no 3D conformer was found: drawn from its flat coordinates",
     "depiction": "drawn as a 2D depiction",
+    "layout": "the flat layout drawn in ball-and-stick style",
 }
 """What a conformer status says; any other is the reason why a molecule has no picture."""
 
@@ -67,7 +68,7 @@ def doubt(metric: str, test: Mapping[str, Any], baseline: float | None) -> str:
 
 
 def verdict(
-    metric: str, test: Mapping[str, Any], difference: Mapping[str, Any] | None, *, unit: str, taught: bool
+    metric: str, test: Mapping[str, Any], difference: Mapping[str, Any] | None, *, unit: str, aid: str
 ) -> tuple[str, str]:
     """What came out, in one or two sentences.
 
@@ -76,7 +77,7 @@ def verdict(
         test: summary of the test part, as in ``metrics.json``.
         difference: of the two arms, if they were compared.
         unit: of the target, empty if unknown or different between targets.
-        taught: whether a teacher was at work.
+        aid: what the student had besides labels: ``pictures``, ``prior questions``, or nothing.
 
     Returns:
         The tone, ``good``, ``bad`` or ``open``, and the words.
@@ -91,6 +92,6 @@ def verdict(
     seeds = len(test["per_seed"])
     over = f" over {plural(seeds, 'seed')}" if seeds > 1 else ""
     words = f"Test {METRIC_NAMES[metric]} {spread(test)}{f' {unit}' * bool(unit)}{over}."
-    if taught:
-        words += " Whether the pictures helped was not asked; --compare trains without them too and tells."
+    if aid:
+        words += f" Whether the {aid} helped was not asked; --compare trains without them too and tells."
     return "open", words

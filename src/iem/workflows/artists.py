@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from rdkit import rdBase
 
-from iem.chem.conformers import ConformerSettings, conformer
+from iem.chem.conformers import ConformerSettings, conformer, flat_geometry
 from iem.chem.molecules import parse
 from iem.errors import MoleculeError
 from iem.records import Geometry
@@ -43,6 +44,24 @@ class Spatial(NamedTuple):
         return Drawn(smiles, self.renderer(geometry, rotations(self.view_set)), geometry.status)
 
 
+class Layout(NamedTuple):
+    """Draws RDKit's flat layout as if it were a conformer: the paper's 2D image by PyMOL (Table 4)."""
+
+    renderer: Renderer
+    view_set: str
+
+    @property
+    def signature(self) -> str:
+        return f"{self.renderer.signature} {self.view_set} layout+rdkit({rdBase.rdkitVersion})"
+
+    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+        try:
+            flat = flat_geometry(parse(smiles))
+        except MoleculeError as error:
+            return Drawn(smiles, None, error.reason)
+        return Drawn(smiles, self.renderer(flat, rotations(self.view_set)), "layout")
+
+
 class Flat(NamedTuple):
     """Draws the 2D depiction of a molecule; needs no conformer."""
 
@@ -56,6 +75,6 @@ class Flat(NamedTuple):
         return Drawn(smiles, self.depiction(parse(smiles))[None], "depiction")
 
 
-def draw_some(artist: Spatial | Flat, chunk: Sequence[tuple[str, Geometry | None]]) -> list[Drawn]:
+def draw_some(artist: Spatial | Layout | Flat, chunk: Sequence[tuple[str, Geometry | None]]) -> list[Drawn]:
     """Pictures of several molecules, for one worker."""
     return [artist(smiles, geometry) for smiles, geometry in chunk]

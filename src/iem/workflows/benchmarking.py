@@ -105,7 +105,13 @@ class Protocol:
         if taught:
             depends["teacher"] = self.digest
         if method.model == "student":
-            used = {"ke": method.ke or method.priors, "te": method.te, "te_head": method.te}
+            used = {
+                "ke": method.ke or method.priors,
+                "ke_scale": method.ke,
+                "te": method.te,
+                "te_head": method.te,
+                "ramp": method.ke or method.te or method.priors,
+            }
             depends["recipe"] = {name: value for name, value in asdict(self.recipe).items() if used.get(name, True)}
         return depends
 

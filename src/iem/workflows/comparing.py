@@ -20,6 +20,8 @@ from iem.workflows.console import say
 from iem.workflows.methods import METHODS
 
 BASELINE = "plain"
+OF_THE_TEACHER = ("ke", "ke_scale", "te", "te_head", "ramp")
+"""Settings of a recipe that a student alone does not have."""
 LEAST = 3
 """Seeds from which a difference is tested."""
 
@@ -148,9 +150,7 @@ def rows_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Row], dict[str, 
 
 
 def _training(settings: Mapping[str, Any]) -> str:
-    recipe = {
-        name: value for name, value in (settings.get("recipe") or {}).items() if name not in ("ke", "te", "te_head")
-    }
+    recipe = {name: value for name, value in (settings.get("recipe") or {}).items() if name not in OF_THE_TEACHER}
     return json.dumps([settings["version"], recipe], sort_keys=True)
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from iem.chem.molecules import canonical, parse
 from iem.errors import ConfigError, MoleculeError
 from iem.losses.terms import Loss, weigh
-from iem.workflows.distilling import FeatureJudge, lesson_terms
 from iem.workflows.embed import load_teacher
+from iem.workflows.lessons import FeatureJudge, lesson_terms
 
 
 @final

@@ -16,7 +16,7 @@ from iem.nn.teacher import load_teacher as load_folder
 from iem.records import Geometry
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
-from iem.workflows.artists import Drawn, Flat, Spatial, draw_some
+from iem.workflows.artists import Drawn, Flat, Layout, Spatial, draw_some
 from iem.workflows.console import progress
 from iem.workflows.engines import in_order, open_engine
 
@@ -31,12 +31,19 @@ class ImageTeacher:
     Args:
         teacher: encoder and heads, for 3D views or for depictions.
         conformers: seed and limits of the 3D embedding.
+        flat: the encoder of 3D views is shown the flat layout in ball-and-stick style.
     """
 
-    def __init__(self, teacher: Teacher, *, conformers: ConformerSettings | None = None) -> None:
+    artist: Spatial | Layout | Flat
+
+    def __init__(self, teacher: Teacher, *, conformers: ConformerSettings | None = None, flat: bool = False) -> None:
         self.teacher, card = teacher, teacher.card
-        spatial = Spatial(BallStick(card["size"]), card["view_set"], conformers or ConformerSettings())
-        self.artist = spatial if card["view"] == "3d" else Flat(Depiction(card["size"]))
+        if card["view"] == "2d":
+            self.artist = Flat(Depiction(card["size"]))
+        elif flat:
+            self.artist = Layout(BallStick(card["size"]), card["view_set"])
+        else:
+            self.artist = Spatial(BallStick(card["size"]), card["view_set"], conformers or ConformerSettings())
         self.causes = (card["digest"], card["view"], self.artist.signature)
         """Everything that its features depend on, besides the molecule."""
 
@@ -47,18 +54,15 @@ class ImageTeacher:
 
         Args:
             keys: canonical SMILES; repeated ones cost nothing.
-            given: coordinates that came with the molecules, by key; the others are embedded.
+            given: coordinates that came with the molecules, by key; the others are embedded. Flat pictures need none.
             jobs: processes that embed and draw; -1 is one per core.
 
         Returns:
             float32 ``(molecules, dim)``, NaN rows for molecules without a picture, and for each molecule the status of
             its conformer or the reason why there is none.
         """
-        given = given or {}
-        bank = FeatureBank(self.causes)
-        filed = {
-            key: f"{key} {address(given[key].coordinates.tobytes().hex())}" if key in given else key for key in keys
-        }
+        given = self._needed(given)
+        bank, filed = FeatureBank(self.causes), _filed(keys, given)
         wanted = [key for key in dict.fromkeys(keys) if filed[key] not in bank]
         with progress() as bars:
             bar = bars.add_task("drawing molecules and showing them to the teacher", total=len(wanted))
@@ -68,10 +72,13 @@ class ImageTeacher:
         rows = [bank[filed[key]] for key in keys]
         return np.stack([features for features, _ in rows]), [note for _, note in rows]
 
-    def unseen(self, keys: Sequence[str]) -> list[str]:
-        """Those of some molecules that the cache does not hold."""
-        bank = FeatureBank(self.causes)
-        return [key for key in dict.fromkeys(keys) if key not in bank]
+    def unseen(self, keys: Sequence[str], *, given: Mapping[str, Geometry] | None = None) -> list[str]:
+        """Those of some molecules that the cache does not hold; the arguments are those of ``features``."""
+        bank, filed = FeatureBank(self.causes), _filed(keys, self._needed(given))
+        return [key for key in dict.fromkeys(keys) if filed[key] not in bank]
+
+    def _needed(self, given: Mapping[str, Geometry] | None) -> Mapping[str, Geometry]:
+        return given if given and isinstance(self.artist, Spatial) else {}
 
     def look(
         self, wanted: Sequence[tuple[str, Geometry | None]], *, jobs: int
@@ -114,14 +121,20 @@ class ImageTeacher:
         return result
 
 
+def _filed(keys: Sequence[str], given: Mapping[str, Geometry]) -> dict[str, str]:
+    """Under which names the cache holds molecules."""
+    return {key: f"{key} {address(given[key].coordinates.tobytes().hex())}" if key in given else key for key in keys}
+
+
 def load_teacher(name: str | Path = "default", *, view: str = "3d") -> ImageTeacher:
     """A teacher by name or folder.
 
     Args:
         name: ``default``, or a folder that ``iem pretrain`` wrote.
-        view: ``3d`` or ``2d``: which of its encoders.
+        view: ``3d``, the views of a conformer; ``2d``, the depiction, which has an encoder of its own; ``flat``, the
+            flat layout drawn like a conformer, for the encoder of 3D views.
 
     Raises:
-        ArtifactError: no such teacher, or a damaged one.
+        ArtifactError: no such teacher, a damaged one, or one without the encoder.
     """
-    return ImageTeacher(load_folder(find(name), view=view))
+    return ImageTeacher(load_folder(find(name), view="3d" if view == "flat" else view), flat=view == "flat")

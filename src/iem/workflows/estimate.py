@@ -1,14 +1,15 @@
 """How long a fit will take, from a taste of its two long parts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
 from joblib import cpu_count
 
 from iem.losses.enhancers import task_loss
+from iem.records import Geometry
 from iem.students.predictor import Predictor
-from iem.workflows.distilling import Molecules
+from iem.workflows.batching import Molecules
 from iem.workflows.embed import ImageTeacher
 from iem.workflows.training import one_thread
 
@@ -16,23 +17,25 @@ TASTE = 8
 """Molecules that are drawn to see how long it takes; they are kept in the cache."""
 
 
-def drawing_seconds(guide: ImageTeacher, keys: Sequence[str], jobs: int) -> float:
+def drawing_seconds(guide: ImageTeacher, keys: Sequence[str], given: Mapping[str, Geometry], jobs: int) -> float:
     """Seconds until the teacher will have seen all molecules that are not in the cache yet."""
-    wanted = guide.unseen(keys)
+    wanted = guide.unseen(keys, given=given)
     sample = [wanted[place] for place in np.linspace(0, len(wanted) - 1, min(TASTE, len(wanted))).astype(int)]
     if not sample:
         return 0.0
-    guide.features(sample[:1], jobs=1)  # the first pays for compiling
+    guide.features(sample[:1], given=given, jobs=1)  # the first pays for compiling
     start = perf_counter()
-    guide.features(sample[1:], jobs=1)
+    guide.features(sample[1:], given=given, jobs=1)
     each = (perf_counter() - start) / max(len(sample) - 1, 1)
     return each * (len(wanted) - len(sample)) / (cpu_count() if jobs < 0 else max(jobs, 1))
 
 
 @one_thread()
-def epoch_seconds(predictor: Predictor, molecules: Molecules, rows: np.ndarray, batch_size: int) -> float:
-    """Seconds of one pass over the rows, from one training step after a first that warms up."""
-    loader = molecules.loader(predictor.student, rows, batch_size=batch_size, shuffle_seed=0)
+def epoch_seconds(
+    predictor: Predictor, molecules: Molecules, rows: np.ndarray, extra: np.ndarray, batch_size: int
+) -> float:
+    """Seconds of one pass over the rows, with others among them, from one training step after a first that warms up."""
+    loader = molecules.loader(predictor.student, rows, batch_size=batch_size, shuffle_seed=0, extra=extra)
     batch = next(iter(loader))
     for _ in range(2):
         start = perf_counter()
@@ -40,7 +43,7 @@ def epoch_seconds(predictor: Predictor, molecules: Molecules, rows: np.ndarray, 
         labels = predictor.standardise(batch.labels)
         task_loss(predictor(batch.graphs)[1], labels, predictor.task).backward()
         taken = perf_counter() - start
-    return taken * len(rows) / len(batch.labels)
+    return taken * len(rows) / min(len(rows), batch_size)
 
 
 def words(seconds: float) -> str:

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from iem.errors import ConfigError
-from iem.workflows.settings import check_jobs, check_positive
+from iem.workflows.settings import check_choice, check_jobs, check_positive
+
+View = Literal["3d", "2d", "flat"]
+Scale = Literal["none", "unit"]
+ClassWeights = Literal["none", "balanced"]
+Schedule = Literal["constant", "one-cycle", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +28,51 @@ class FitRecipe:
     te: float | Literal["auto"] = 0.1
     """λ_TE of eq. 8; ``auto`` is searched on the validation part."""
     te_head: Literal["own", "shared"] = "own"
+    ke_scale: Scale = "none"
+    """``unit``: every prior of L_KE counts in mean absolute deviations of the teacher's answers to it."""
+    ramp: float = 0.0
+    """Epochs over which λ_KE and λ_TE grow linearly from 0."""
+    class_weights: ClassWeights = "none"
+    """``balanced``: of each target, positives together weigh as much as negatives."""
+    schedule: Schedule = "constant"
+    """Of the learning rate: ``one-cycle`` and ``cosine`` end near 0 at the last epoch."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """Of the student's matrix products while it trains; ``auto`` is bfloat16 where the device has it."""
+
+
+PICTURELESS = ("none", "priors")
+"""Teachers that show nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guidance:
+    """Who teaches, and what of it the student gets to see."""
+
+    teacher: str = "default"
+    """Name or folder, ``none``, or ``priors``: the prior questions, answered from the molecules themselves."""
+    view: View = "3d"
+    fraction: float = 1.0
+    """Of the different molecules to learn from that have pictures."""
+    unlabelled: Any = None
+    """Table of molecules that learn along without labels."""
+    transductive: bool = False
+    """Molecules of the validation and test part may be among them."""
+
+    def __post_init__(self) -> None:
+        check_choice("--teacher-view", self.view, get_args(View))
+        if not 0 < self.fraction <= 1:
+            raise ConfigError("--image-fraction", self.fraction, "it must be more than 0 and at most 1")
+        if self.teacher in PICTURELESS:
+            rule = f"--teacher {self.teacher} shows no pictures; leave out one of the two"
+            if self.view != "3d":
+                raise ConfigError("--teacher-view", self.view, rule)
+            if self.fraction != 1:
+                raise ConfigError("--image-fraction", self.fraction, rule)
+        if self.unlabelled is None and self.transductive:
+            raise ConfigError("--transductive", True, "it is about the molecules of --unlabelled, and there are none")
+        if self.unlabelled is not None and self.teacher == "none":
+            what = self.unlabelled if isinstance(self.unlabelled, str | Path) else type(self.unlabelled).__name__
+            raise ConfigError("--unlabelled", str(what), "there is nothing to learn from them with --teacher none")
 
 
 TRIALS = 12
@@ -36,6 +84,14 @@ PRESETS = {
 }
 """``paper``: section 4.1 (5-layer GIN of width 300, 100 epochs, batch 32, Adam at 0.001, dropout as in Hu et al.)."""
 
+CHOICES = {
+    "ke_scale": get_args(Scale),
+    "class_weights": get_args(ClassWeights),
+    "schedule": get_args(Schedule),
+    "precision": ("auto", "bf16", "float32"),
+}
+"""Of the settings that are words."""
+
 
 def fit(
     table: Any,  # str, Path or pandas.DataFrame, which is not imported for a signature's sake
@@ -46,6 +102,10 @@ def fit(
     task: Literal["classification", "regression"] | None = None,
     student: Any = "gin",  # str, or a factory in Python
     teacher: str = "default",
+    teacher_view: View = "3d",
+    image_fraction: float = 1.0,
+    unlabelled: Any = None,  # str, Path or pandas.DataFrame
+    transductive: bool = False,
     preset: Literal["default", "paper"] = "default",
     split: str = "scaffold",
     seeds: int = 1,
@@ -55,6 +115,10 @@ def fit(
     lr: float | None = None,
     ke: float | Literal["auto"] | None = None,
     te: float | Literal["auto"] | None = None,
+    ke_scale: Scale | None = None,
+    ramp: float | None = None,
+    class_weights: ClassWeights | None = None,
+    schedule: Schedule | None = None,
     precision: Literal["auto", "bf16", "float32"] | None = None,
     jobs: int = -1,
 ) -> dict[str, Any]:
@@ -77,7 +141,15 @@ def fit(
         student: Graph network that learns: gin, gcn, gat or sage, with options behind a colon
             (gin:width=300,layers=5,readout=mean,jumping=last; read-outs: mean, sum, max, attention; jumping knowledge:
             last, sum, max, cat). In Python also a function that makes one of your own.
-        teacher: "default" (comes with iem), "none", or a folder that "iem pretrain" wrote.
+        teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, "none", or "priors": no picture at all,
+            but the prior questions as further tasks of weight --ke, answered from the molecule itself.
+        teacher_view: What the teacher sees (Table 4): "3d" views of a conformer, the "2d" depiction (for a teacher that
+            has a 2D encoder), or the "flat" layout in ball-and-stick style.
+        image_fraction: Share of the molecules to learn from that have pictures, above 0 to 1, drawn by seed (Table 5).
+        unlabelled: Table or list of molecules without labels that learn along from their pictures, one for each
+            labelled one in a step; those of the validation and test part are left out.
+        transductive: Keep those molecules of --unlabelled; the test score is then one for molecules whose pictures
+            were seen.
         preset: "default" is what measured best, "paper" follows the formulas and settings of the paper.
         split: "scaffold" (Hu et al., 8:1:1), "random" (8:1:1), or a column whose values are train, valid and test.
         seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
@@ -87,18 +159,54 @@ def fit(
         lr: Learning rate [0.001].
         ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
             among 0, 0.001, 0.01, 0.1, 1 and 5, in twelve further trainings at most.
-        te: Weight of the task enhancer, λ_TE [0.1]; likewise.
+        te: Weight of the task enhancer, λ_TE [0.1]; likewise. One of the two at 0 leaves the other alone (Table 6).
+        ke_scale: "unit" divides the knowledge enhancer's distance of each prior by the mean absolute deviation of the
+            teacher's answers, so that all priors count alike ["none", as eq. 5].
+        ramp: Epochs over which both weights grow from 0 [0].
+        class_weights: "balanced" weighs the positives of each target by negatives/positives of the training part;
+            predictions are then chances in a table with as many of both ["none"].
+        schedule: Of the learning rate: "constant", "one-cycle" or "cosine"; the latter two end with the last of
+            --epochs [constant].
         precision: Of the arithmetic in training [auto: bf16 where the device computes with it; paper: float32].
         jobs: Processes for conformers and pictures; -1 is one per core.
     """
-    given = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "ke": ke, "te": te, "precision": precision}
+    guidance = Guidance(
+        teacher=teacher,
+        view=teacher_view,
+        fraction=image_fraction,
+        unlabelled=unlabelled,
+        transductive=transductive,
+    )
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "ke": ke,
+        "te": te,
+        "ke_scale": ke_scale,
+        "ramp": ramp,
+        "class_weights": class_weights,
+        "schedule": schedule,
+        "precision": precision,
+    }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    numbers = {name: value for name, value in chosen.items() if name != "precision" and value != "auto"}
-    for name, value in {"seeds": seeds, **numbers}.items():
-        check_positive(f"--{name.replace('_', '-')}", value, zero=name in ("ke", "te"))
+    for name, value in {"seeds": seeds, **chosen}.items():
+        option = f"--{name.replace('_', '-')}"
+        if name in CHOICES:
+            check_choice(option, value, CHOICES[name])
+        elif value != "auto":
+            check_positive(option, value, zero=name in ("ke", "te", "ramp"))
     check_jobs(jobs)
     if chosen.get("batch_size") == 1:
         raise ConfigError("--batch-size", 1, "batch normalisation needs at least two molecules per step")
+    if teacher in PICTURELESS and chosen.get("ke_scale", "none") != "none":
+        raise ConfigError("--ke-scale", ke_scale, f"--teacher {teacher} shows no pictures; leave out one of the two")
+    if teacher == "priors":
+        if te:
+            raise ConfigError(
+                "--te", te, "--teacher priors shows no pictures to judge; the weight of its tasks is --ke"
+            )
+        chosen["te"] = 0.0
     from iem.workflows.fitting import fit_table
 
     return fit_table(
@@ -108,7 +216,7 @@ def fit(
         targets=(target,) if isinstance(target, str) else tuple(target),
         asked=task,
         student=student,
-        teacher=teacher,
+        guidance=guidance,
         recipe=replace(PRESETS[preset], **chosen),
         preset=preset,
         split=split,

@@ -18,22 +18,24 @@ from iem.chem.splits import digest, random_split, scaffold_split, split_by_colum
 from iem.data.tables import Table, read_table
 from iem.errors import ArtifactError, ConfigError, TableError
 from iem.files import write_bytes, write_json
-from iem.records import Split
+from iem.records import Rejection, Split
 from iem.report.text import plural
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import save_model
+from iem.workflows.batching import Molecules
 from iem.workflows.console import console, progress, say
-from iem.workflows.distilling import Molecules
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.estimate import drawing_seconds, epoch_seconds, words
-from iem.workflows.fit import TRIALS, FitRecipe
+from iem.workflows.fit import PICTURELESS, TRIALS, FitRecipe, Guidance
 from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, summary
+from iem.workflows.questions import FLAT, Answers, answered
 from iem.workflows.reporting import write_fit_report
 from iem.workflows.training import computes_in_bf16
-from iem.workflows.trainings import PLAIN, TAUGHT, Result, Study, Task, new_predictor, searched, train_all
+from iem.workflows.trainings import ARMS, Result, Study, Task, new_predictor, searched, train_all
+from iem.workflows.unlabelled import read_unlabelled
 
 
 def fit_table(
@@ -44,7 +46,7 @@ def fit_table(
     targets: Sequence[str],
     asked: Task | None,
     student: str | Callable[..., Student],
-    teacher: str,
+    guidance: Guidance,
     recipe: FitRecipe,
     preset: str,
     split: str,
@@ -53,19 +55,29 @@ def fit_table(
     jobs: int,
 ) -> dict[str, Any]:
     """See ``iem.workflows.fit.fit``; returns what ``metrics.json`` holds."""
+    teacher = guidance.teacher
     if compare and teacher == "none":
         raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
     build_student(student, dropout=recipe.dropout)
-    guide = None if teacher == "none" else load_teacher(teacher)
+    guide = None if teacher in PICTURELESS else load_teacher(teacher, view=guidance.view)
     exclude = () if split in ("scaffold", "random") else (split,)
     table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
     task: Task = "classification" if table.task == "classification" else "regression"
+    if task == "regression" and recipe.class_weights != "none":
+        raise ConfigError("--class-weights", recipe.class_weights, "values have no classes; leave it out in regression")
     parts = divide(table, split)
+    extra = None
+    if guidance.unlabelled is not None:
+        extra = read_unlabelled(guidance.unlabelled, table.keys, parts, transductive=guidance.transductive)
     recipe = resolved(recipe)
     settings = {
         "table": _content(table, parts),
         "student": name_of(student),
-        "teacher": artifact_of(guide),
+        "teacher": str(teacher) if guide is None else artifact_of(guide),
+        "teacher_view": guidance.view,
+        "image_fraction": guidance.fraction,
+        "unlabelled": extra.digest if extra else None,
+        "transductive": guidance.transductive,
         "split": split,
         "preset": preset,
         "seeds": seeds,
@@ -84,12 +96,19 @@ def fit_table(
         f"{' (why: rejected.csv)' * bool(rejected)}; {task} of {plural(len(table.targets), 'target')}; "
         f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
     )
-    arms = [TAUGHT if guide else PLAIN] + [PLAIN] * compare
-    molecules = graphs_of(table, student, guide.teacher.dim if guide else 0)
-    study = Study(table, task, parts, molecules, guide, student, recipe)
-    announce(study, len(arms) * seeds, jobs)
-    notes = look(study, jobs)
-    if guide is not None and "auto" in (recipe.ke, recipe.te):
+    if extra:
+        say(str(extra))
+    keys = table.keys + (extra.keys if extra else [])
+    labels = np.full((len(keys), len(table.targets)), np.nan)
+    labels[: len(table.keys)] = table.labels
+    molecules = graphs_of(keys, labels, student, guide.teacher.dim if guide else 0)
+    study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra)
+    if teacher == "priors":
+        study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
+    arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
+    announce(study, len(arms), seeds, jobs)
+    notes = look(study, seeds, jobs)
+    if study.aid and "auto" in (recipe.ke, recipe.te):
         study, settings["search"] = searched(study, out / "trainings")
     results, states = train_all(study, arms, seeds, out / "trainings")
     return finish(study, results, states, settings, notes, out)
@@ -107,9 +126,9 @@ def name_of(student: str | Callable[..., Student]) -> str:
     return student if isinstance(student, str) else f"{student.__module__}.{student.__qualname__}"
 
 
-def artifact_of(guide: ImageTeacher | None) -> str:
+def artifact_of(guide: ImageTeacher) -> str:
     """The teacher and how it looks, as one word for ``run.json``."""
-    return "none" if guide is None else hashlib.sha256(" ".join(guide.causes).encode()).hexdigest()[:16]
+    return hashlib.sha256(" ".join(guide.causes).encode()).hexdigest()[:16]
 
 
 def finished(out: Path) -> dict[str, Any]:
@@ -129,9 +148,11 @@ def finished(out: Path) -> dict[str, Any]:
 
 
 def _content(table: Table, parts: Split) -> str:
-    """Digest of molecules, labels, and where each row stands and belongs."""
+    """Digest of molecules, labels, given coordinates, and where each row stands and belongs."""
     content = hashlib.sha256("\n".join(table.smiles).encode() + digest(parts).encode() + table.rows.tobytes())
     content.update("\n".join(table.targets).encode() + str(table.task).encode() + table.labels.tobytes())
+    for key, geometry in table.geometries.items():
+        content.update(key.encode() + geometry.coordinates.tobytes())
     return content.hexdigest()[:16]
 
 
@@ -161,31 +182,46 @@ def divide(table: Table, how: str) -> Split:
     return split
 
 
-def graphs_of(table: Table, student: str | Callable[..., Student], dim: int) -> Molecules:
-    """Graphs of all molecules, and room for the teacher's features."""
+def graphs_of(keys: Sequence[str], labels: np.ndarray, student: str | Callable[..., Student], dim: int) -> Molecules:
+    """Graphs of molecules with their labels, and room for the teacher's features.
+
+    Args:
+        keys: canonical SMILES.
+        labels: float64 (molecules, targets), NaN where missing.
+        student: makes the graphs.
+        dim: width of the teacher's features.
+    """
     featurize = build_student(student, dropout=0.0).featurize
     made: dict[str, tuple[Any, int]] = {}
     with progress() as bars:
-        bar = bars.add_task("making graphs", total=len(table.keys))
-        for key in table.keys:
+        bar = bars.add_task("making graphs", total=len(keys))
+        for key in keys:
             if key not in made:
                 mol = parse(key)
                 made[key] = featurize(mol), mol.GetNumHeavyAtoms()
             bars.advance(bar)
-    features = np.full((len(table.keys), dim), np.nan, np.float32)
-    graphs = [made[key][0] for key in table.keys]
-    return Molecules(graphs, table.labels, features, np.array([made[key][1] for key in table.keys]))
+    features = np.full((len(keys), dim), np.nan, np.float32)
+    return Molecules([made[key][0] for key in keys], labels, features, np.array([made[key][1] for key in keys]))
 
 
-def announce(study: Study, trainings: int, jobs: int) -> None:
+def answers(study: Study, folder: Path) -> Answers:
+    """To the prior questions that need no conformer, and to that about shape where coordinates are given."""
+    learners = np.concatenate([study.split.train, study.extra])
+    given, keys = study.geometries, study.keys
+    names = (*FLAT, "shape") if any(keys[row] in given for row in learners) else FLAT
+    return answered(keys, learners, names, given=given, embed=False, folder=folder)
+
+
+def announce(study: Study, arms: int, seeds: int, jobs: int) -> None:
     """Say what will happen and how long it may take, before the long part."""
     split, recipe = study.split, study.recipe
-    trainings += TRIALS * ("auto" in (recipe.ke, recipe.te))
-    epoch = epoch_seconds(new_predictor(study, 0), study.molecules, split.train, recipe.batch_size)
+    trainings = arms * seeds + TRIALS * (bool(study.aid) and "auto" in (recipe.ke, recipe.te))
+    epoch = epoch_seconds(new_predictor(study, 0), study.molecules, split.train, study.extra, recipe.batch_size)
     steps, total = [], epoch * recipe.epochs * trainings
     if study.guide is not None:
-        seconds = drawing_seconds(study.guide, [study.table.keys[row] for row in split.train], jobs)
-        steps.append(f"show {len(split.train):,} molecules to the teacher ({words(seconds)})")
+        keys = np.array(study.keys, dtype=object)[seen_by_any(study, seeds)].tolist()
+        seconds = drawing_seconds(study.guide, keys, study.geometries, jobs)
+        steps.append(f"show {len(keys):,} molecules to the teacher ({words(seconds)})")
         total += seconds
     steps.append(
         f"{plural(trainings, 'training')} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
@@ -193,18 +229,27 @@ def announce(study: Study, trainings: int, jobs: int) -> None:
     say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
 
 
-def look(study: Study, jobs: int) -> list[str]:
+def seen_by_any(study: Study, seeds: int) -> np.ndarray:
+    """Rows whose pictures the training with any seed sees, ascending."""
+    return np.unique(np.concatenate([study.shown(seed) for seed in range(seeds)]))
+
+
+def look(study: Study, seeds: int, jobs: int) -> list[str]:
     """Fill in the teacher's features of the molecules to learn from; how each was drawn, or why not."""
     if study.guide is None:
         return []
-    keys = [study.table.keys[row] for row in study.split.train]
-    features, notes = study.guide.features(keys, given=study.table.geometries, jobs=jobs)
-    study.molecules.features[study.split.train] = features
+    rows = seen_by_any(study, seeds)
+    keys = np.array(study.keys, dtype=object)[rows].tolist()
+    features, notes = study.guide.features(keys, given=study.geometries, jobs=jobs)
+    study.molecules.features[rows] = features
     if unseen := [place for place in range(len(keys)) if np.isnan(features[place]).any()]:
-        first = study.table.rows[study.split.train[unseen[0]]]
+        first = rows[unseen[0]]
+        where = (
+            f"row {study.table.rows[first]}" if first < len(study.table.rows) else f"--unlabelled, {keys[unseen[0]]}"
+        )
         say(
             f"{len(unseen):,} of {len(keys):,} molecules have no picture and learn from their labels alone; the first, "
-            f"in row {first}: {notes[unseen[0]]}"
+            f"in {where}: {notes[unseen[0]]}"
         )
     return notes
 
@@ -232,13 +277,16 @@ def finish(
             table.labels[split.test],
             [result.outputs for result in main],
             [result.outputs for result in plain],
+            study.aid,
         )
+    if study.unlabelled:
+        metrics["unlabelled"] = study.unlabelled.counts
+        write_rejected(out / "rejected-unlabelled.csv", study.unlabelled.rejected)
     ensemble = np.stack([result.outputs for result in main])
     write_predictions(out / "predictions.csv", table, split.test, ensemble)
     rows = {part: [int(table.rows[row]) for row in getattr(split, part)] for part in split._fields}
     write_json(out / "splits.json", {"method": settings["split"], "digest": digest(split), **rows})
-    rejected = pd.DataFrame(table.rejected, columns=["row", "input", "stage", "reason"])
-    write_bytes(out / "rejected.csv", rejected.to_csv(index=False).encode())
+    write_rejected(out / "rejected.csv", table.rejected)
     write_json(out / "metrics.json", metrics)
     write_fit_report(out / "report.html", study, results, metrics, settings, notes)
     card = {
@@ -270,6 +318,12 @@ def write_predictions(path: Path, table: Table, rows: np.ndarray, ensemble: np.n
         if len(ensemble) > 1:
             columns[f"{target} std"] = ensemble[:, :, index].std(axis=0, ddof=1)
     write_bytes(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g").encode())
+
+
+def write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
+    """Rows that were left out, and why."""
+    frame = pd.DataFrame(rejected, columns=["row", "input", "stage", "reason"])
+    write_bytes(path, frame.to_csv(index=False).encode())
 
 
 def show(metrics: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ from iem.files import PARTIAL, write_json
 
 RUN = "run.json"
 
-DIGESTS = ("table", "teacher", "corpus")
-"""Settings that a digest stands for, which tells a person nothing."""
+DIGESTS = {"table": "table", "teacher": "teacher", "corpus": "corpus", "unlabelled": "table of unlabelled molecules"}
+"""Settings that a digest stands for, which tells a person nothing, and their names."""
 
 
 def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
@@ -49,7 +49,7 @@ def _compare(folder: Path, wanted: Mapping[str, Any], found: Mapping[str, Any]) 
             continue
         remedy = "repeat that run's command to go on with it, or name another --out"
         if name in DIGESTS:
-            raise OutputError(f"--out {folder} holds a run with another {name}; {remedy}")
+            raise OutputError(f"--out {folder} holds a run with another {DIGESTS[name]}; {remedy}")
         option = f"--{name.replace('_', '-')}"
         raise ConfigError(option, wanted.get(name), f"{folder} holds a run with {found.get(name)!r}; {remedy}")
 

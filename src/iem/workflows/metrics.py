@@ -62,9 +62,13 @@ def summary(per_seed: Sequence[np.ndarray], targets: Sequence[str]) -> dict[str,
 
 
 def difference(
-    task: str, labels: np.ndarray, taught: Sequence[np.ndarray], plain: Sequence[np.ndarray]
+    task: str,
+    labels: np.ndarray,
+    taught: Sequence[np.ndarray],
+    plain: Sequence[np.ndarray],
+    aid: str = "pictures",
 ) -> dict[str, Any]:
-    """Paired difference of the test score, with teacher minus without, and its 95 % confidence interval.
+    """Paired difference of the test score, with help minus without, and its 95 % confidence interval.
 
     With several seeds: Student's t over the pairs, which measures the luck of training (weights, order of molecules);
     the test molecules are the same for both. With one seed: a paired bootstrap over the test molecules, which
@@ -74,7 +78,8 @@ def difference(
         task: tells whether larger (ROC-AUC) or smaller (RMSE) is better.
         labels: of the test part, float (molecules, targets), NaN where missing.
         taught: predictions for the test part, one array of the same shape per seed.
-        plain: those of the same student with the same seeds and no teacher.
+        plain: those of the same student with the same seeds and no help.
+        aid: what it was, ``pictures`` or ``prior questions``.
 
     Returns:
         ``mean``, ``ci95`` (a pair; None where there is no score), ``improved`` (the interval lies wholly on the
@@ -90,7 +95,7 @@ def difference(
     gaps = np.array([gap(pair) for pair in pairs])
     mean = float(gaps.mean())
     if math.isnan(mean):
-        verdict = "The test part has no score, so nothing can be said about the pictures."
+        verdict = f"The test part has no score, so nothing can be said about the {aid}."
         return {"mean": None, "ci95": None, "improved": False, "verdict": verdict}
     if len(pairs) > 1:
         half = float(stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps)))
@@ -101,15 +106,16 @@ def difference(
         low, high = (float(bound) for bound in np.nanquantile(draws, [0.025, 0.975]))
         over = "over the test molecules; with one seed the luck of training is not counted, so use --seeds 3 or more"
     name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
-    change = f"{name} {'rose' if mean > 0 else 'fell'} by {abs(mean):.3f} with the teacher"
+    source = "the teacher" if aid == "pictures" else "them"
+    change = f"{name} {'rose' if mean > 0 else 'fell'} by {abs(mean):.3f} with {source}"
     if abs(mean) < 0.0005:
-        change = f"{name} is the same with the teacher"
+        change = f"{name} is the same with {source}"
     span = f"95 % confidence interval {low:+.3f} to {high:+.3f} {over}"
     improved = low > 0 if task == "classification" else high < 0
     if improved:
-        verdict = f"Yes, the pictures helped: {change} ({span})."
+        verdict = f"Yes, the {aid} helped: {change} ({span})."
     elif low <= 0 <= high:
-        verdict = f"No clear effect of the pictures: {change}, and the interval includes zero ({span})."
+        verdict = f"No clear effect of the {aid}: {change}, and the interval includes zero ({span})."
     else:
-        verdict = f"No, the pictures did harm: {change} ({span}). Use --teacher none for this table."
+        verdict = f"No, the {aid} did harm: {change} ({span}). Use --teacher none for this table."
     return {"mean": mean, "ci95": [low, high], "improved": improved, "verdict": verdict}

@@ -18,12 +18,18 @@ from iem.render.depiction import Depiction
 from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
 from iem.workflows.console import as_typed
+from iem.workflows.distilling import pictured
 
 if TYPE_CHECKING:
     from iem.workflows.trainings import Result, Study
 
 PICTURED = 6
 """Molecules whose pictures are shown."""
+VIEWS = {
+    "3d": "views of a 3D conformer",
+    "2d": "the 2D depiction",
+    "flat": "the flat layout in ball-and-stick style",
+}
 
 
 def write_fit_report(
@@ -65,6 +71,8 @@ def write_fit_report(
         units=dict.fromkeys(table.targets, dataset.unit or "") if dataset else {},
         arms=summaries,
         difference=metrics.get("difference"),
+        aid=study.aid,
+        lessons=lessons(study, settings["teacher_view"]),
         rows=metrics["rows"],
         notes=table.notes,
         rejected=table.rejected,
@@ -83,13 +91,31 @@ def write_fit_report(
     write_bytes(path, page(content).encode())
 
 
+def lessons(study: "Study", view: str) -> list[str]:
+    """What the student learned from besides labels, in sentences."""
+    recipe, found = study.recipe, []
+    if study.guide is not None:
+        found.append(f"A teacher was shown {VIEWS[view]}; its weights are λ_KE {recipe.ke} and λ_TE {recipe.te}.")
+        if study.fraction < 1:
+            share = f"{study.fraction:.4g} of the different molecules to learn from"
+            found.append(f"Pictures of {share} were used; each seed draws which.")
+    elif study.aid:
+        found.append(
+            f"No picture was used: the student was asked the prior questions ({', '.join(study.molecules.answers)}), "
+            f"which the molecules themselves answer, as further tasks of weight {recipe.ke}."
+        )
+    if study.unlabelled:
+        found.append(str(study.unlabelled))
+    return found
+
+
 def pictures(study: "Study") -> list[tuple[bytes, str]]:
     """Depiction and views of some training molecules, as the teacher saw them, in one strip each."""
     if study.guide is None:
         return []
     strips = []
-    train = study.split.train
-    for row in train[np.linspace(0, len(train) - 1, min(PICTURED, len(train))).astype(int)]:
+    seen = pictured(study.molecules, study.split.train)
+    for row in seen[np.linspace(0, len(seen) - 1, min(PICTURED, len(seen))).astype(int)]:
         key = study.table.keys[row]
         drawn = study.guide.artist(key, study.table.geometries.get(key))
         if drawn.pictures is None:

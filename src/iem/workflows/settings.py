@@ -1,6 +1,7 @@
 """Rules for the settings that several verbs share."""
 
 import math
+from collections.abc import Sequence
 
 from iem.errors import ConfigError
 
@@ -15,6 +16,12 @@ def check_positive(option: str, value: float, *, zero: bool = False) -> None:
     """
     if not (value > 0 or (zero and value == 0)) or math.isinf(value):
         raise ConfigError(option, value, f"it must be a positive number{' or 0' * zero}")
+
+
+def check_choice(option: str, value: object, known: Sequence[object]) -> None:
+    """Raise ConfigError unless a value is one of some; the command line knows that already, Python does not."""
+    if value not in known:
+        raise ConfigError(option, value, f"it must be one of {', '.join(map(str, known))}")
 
 
 def check_jobs(jobs: int) -> None:

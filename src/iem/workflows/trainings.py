@@ -12,20 +12,25 @@ from safetensors.torch import save as dump_tensors
 
 from iem.data.tables import Table
 from iem.files import write_bytes
-from iem.records import Split
+from iem.records import Geometry, Split
 from iem.report.text import plural
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
+from iem.workflows.batching import Molecules, shown
 from iem.workflows.console import progress, say
-from iem.workflows.distilling import Lesson, Molecules, Trained, outputs_of, train_student
+from iem.workflows.distilling import Trained, outputs_of, train_student
 from iem.workflows.embed import ImageTeacher
 from iem.workflows.fit import TRIALS, FitRecipe
+from iem.workflows.lessons import Lesson
 from iem.workflows.metrics import METRICS, scores
 from iem.workflows.training import damaged
+from iem.workflows.unlabelled import Unlabelled
 
 Task = Literal["classification", "regression"]
 
-TAUGHT, PLAIN = "with teacher", "without teacher"
+ARMS = {"pictures": ("with teacher", "without teacher"), "prior questions": ("with priors", "without priors")}
+"""Names of the trainings with and without it, by what helps the student."""
+PLAIN = "without teacher"
 
 
 class Result(NamedTuple):
@@ -49,9 +54,43 @@ class Study(NamedTuple):
     task: Task
     split: Split
     molecules: Molecules
+    """Those of the table, then those without labels."""
     guide: ImageTeacher | None
     student: str | Callable[..., Student]
     recipe: FitRecipe
+    fraction: float = 1.0
+    """Of the molecules to learn from that have pictures."""
+    unlabelled: Unlabelled | None = None
+
+    @property
+    def aid(self) -> str:
+        """What helps the student: ``pictures``, ``prior questions``, or nothing."""
+        return "pictures" if self.guide is not None else "prior questions" if self.molecules.answers else ""
+
+    @property
+    def arm(self) -> str:
+        """Name of the trainings with all the help there is."""
+        return ARMS[self.aid][0] if self.aid else PLAIN
+
+    @property
+    def keys(self) -> list[str]:
+        """Canonical SMILES of all molecules."""
+        return self.table.keys + (self.unlabelled.keys if self.unlabelled else [])
+
+    @property
+    def geometries(self) -> dict[str, Geometry]:
+        """Coordinates that came with molecules, by key."""
+        return {**(self.unlabelled.geometries if self.unlabelled else {}), **self.table.geometries}
+
+    @property
+    def extra(self) -> np.ndarray:
+        """Rows of the molecules without labels."""
+        return np.arange(len(self.table.keys), len(self.molecules.graphs))
+
+    def shown(self, seed: int) -> np.ndarray:
+        """Rows whose pictures a training sees: a share of those to learn from, and all without labels."""
+        train = self.split.train
+        return np.concatenate([train[shown([self.table.keys[row] for row in train], self.fraction, seed)], self.extra])
 
 
 def new_predictor(study: Study, seed: int) -> Predictor:
@@ -95,7 +134,7 @@ def train_one(
     if kept.is_file():
         return _read_result(kept)
     predictor = new_predictor(study, seed)
-    trained = taught(study, predictor, seed, checkpoint, tick, pictures=arm == TAUGHT)
+    trained = taught(study, predictor, seed, checkpoint, tick, helped=arm == study.arm)
     predictor.load_state_dict(trained.weights)
     outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
     per_target = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
@@ -114,14 +153,30 @@ def taught(
     checkpoint: Path,
     tick: Callable[[int, float], None],
     *,
-    pictures: bool,
+    helped: bool,
 ) -> Trained:
-    """Train a predictor with the recipe of the study, with or without what the teacher saw."""
-    without = {} if pictures else {"ke": 0.0, "te": 0.0}
-    lesson = Lesson.of(study.recipe, task=study.task, seed=seed, **without)
-    heads = study.guide.teacher.heads if pictures and study.guide else None
-    parts = study.split.train, study.split.valid
-    return train_student(predictor, study.molecules, *parts, lesson, heads=heads, checkpoint=checkpoint, tick=tick)
+    """Train a predictor with the recipe of the study, by labels alone or also by what else there is."""
+    molecules, heads = study.molecules, None
+    weights: dict[str, float] = {"ke": 0.0, "te": 0.0}
+    if helped and study.guide is not None:
+        heads, weights = study.guide.teacher.heads, {}
+        features = np.full_like(molecules.features, np.nan)
+        seen = study.shown(seed)
+        features[seen] = molecules.features[seen]
+        molecules = molecules._replace(features=features)
+    elif helped and study.aid:
+        weights["priors"] = float(study.recipe.ke)
+    return train_student(
+        predictor,
+        molecules,
+        study.split.train,
+        study.split.valid,
+        Lesson.of(study.recipe, task=study.task, seed=seed, **weights),
+        heads=heads,
+        checkpoint=checkpoint,
+        tick=tick,
+        extra=study.extra if helped else None,
+    )
 
 
 def searched(study: Study, folder: Path) -> tuple[Study, list[dict[str, Any]]]:
@@ -130,7 +185,7 @@ def searched(study: Study, folder: Path) -> tuple[Study, list[dict[str, Any]]]:
 
     larger = study.task == "classification"
     with progress("note") as bars:
-        bar = bars.add_task("searching the weights of the pictures", total=TRIALS * study.recipe.epochs, note="")
+        bar = bars.add_task(f"searching the weights of the {study.aid}", total=TRIALS * study.recipe.epochs, note="")
 
         def train(recipe: FitRecipe, state: Path, judge: Callable[[int, float], None]) -> float:
             def tick(epoch: int, score: float) -> None:
@@ -138,14 +193,14 @@ def searched(study: Study, folder: Path) -> tuple[Study, list[dict[str, Any]]]:
                 judge(epoch, score)
 
             one = study._replace(recipe=recipe)
-            curve = taught(one, new_predictor(one, 0), 0, state, tick, pictures=True).curve
+            curve = taught(one, new_predictor(one, 0), 0, state, tick, helped=True).curve
             scores = [point["valid"] for point in curve]
             return max(scores) if larger else min(scores)
 
         found = search_weights(study.recipe, train, folder / "search", larger_is_better=larger)
     ke, te = found.recipe.ke, found.recipe.te
     if not ke and not te:
-        say("no weight of the pictures did better than none on the validation part: they are switched off")
+        say(f"no weight of the {study.aid} did better than none on the validation part: they are switched off")
     else:
         say(f"chosen on the validation part: ke {ke:g}, te {te:g}, among {plural(len(found.trials), 'pair')}")
     return study._replace(recipe=found.recipe), found.trials

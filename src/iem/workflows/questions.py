@@ -1,0 +1,103 @@
+"""The prior questions as plain auxiliary tasks: answered from the molecules themselves, without any picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iem.cache import address
+from iem.chem.conformers import ConformerSettings, conformer, flat_geometry
+from iem.chem.molecules import parse
+from iem.chem.priors import PAPER, PRIORS, priors, shape_prior, substructure_prior
+from iem.errors import MoleculeError
+from iem.files import whole
+from iem.records import Geometry, PriorTarget
+from iem.workflows.console import progress
+
+FLAT = ("atom", "bond", "property", "substructure")
+"""Questions whose answers need no coordinates."""
+
+Answers = dict[str, tuple[np.ndarray, np.ndarray]]
+"""By question: float32 values and where they are known, (molecules, size) each."""
+
+
+def answered(
+    keys: Sequence[str],
+    rows: np.ndarray,
+    names: Sequence[str],
+    *,
+    given: Mapping[str, Geometry],
+    embed: bool,
+    folder: Path,
+) -> Answers:
+    """Answers of some molecules, in standard deviations over them; of all others nothing is known.
+
+    Args:
+        keys: canonical SMILES of all molecules.
+        rows: those that answer.
+        names: of the questions.
+        given: coordinates that came with molecules, by key.
+        embed: the others get a conformer if a question is about space; else they leave that question open.
+        folder: keeps the answers of these molecules, which are made once.
+    """
+    wanted = sorted({keys[row] for row in rows})
+    given = {key: given[key] for key in wanted if key in given}
+    settings = ConformerSettings() if embed and not set(names) <= set(FLAT) else None
+    causes = [f"{key} {given[key].coordinates.tobytes().hex()}" for key in given]
+    path = folder / f"{address(settings.signature if settings else 'flat', *names, *wanted, *causes)}.npz"
+    if not path.is_file():
+        _write(path, wanted, names, given, settings)
+    places = {key: place for place, key in enumerate(wanted)}
+    at = np.array([places.get(key, -1) for key in keys])
+    with np.load(path, allow_pickle=False) as stored:
+        found = {name: (stored[name][at], stored[f"{name}_known"][at] & (at >= 0)[:, None]) for name in names}
+    return standardised(found, rows)
+
+
+def standardised(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], rows: np.ndarray) -> Answers:
+    """Answers in standard deviations over some rows; what does not vary there is not asked."""
+    found = {}
+    for name, (values, known) in answers.items():
+        masked = np.ma.masked_array(values[rows], ~known[rows])
+        mean, std = masked.mean(axis=0).filled(0), masked.std(axis=0).filled(0)
+        varies = std > 1e-6
+        scaled = (values - mean) / np.where(varies, std, 1)
+        found[name] = (np.where(known, scaled, 0).astype(np.float32), known & varies)
+    return found
+
+
+def _write(
+    path: Path,
+    keys: Sequence[str],
+    names: Sequence[str],
+    given: Mapping[str, Geometry],
+    settings: ConformerSettings | None,
+) -> None:
+    found = []
+    with progress() as bars:
+        bar = bars.add_task("answering the prior questions", total=len(keys))
+        for key in keys:
+            found.append(_answer(key, names, given.get(key), settings))
+            bars.advance(bar)
+    arrays: dict[str, Any] = {}
+    for name in names:
+        arrays[name] = np.stack([one[name].values for one in found])
+        arrays[f"{name}_known"] = np.stack([one[name].known for one in found])
+    with whole(path, parents=True) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def _answer(
+    key: str, names: Sequence[str], given: Geometry | None, settings: ConformerSettings | None
+) -> dict[str, PriorTarget]:
+    """Of one molecule; without settings it is not embedded, and without a drawing it has no answers."""
+    mol = parse(key)
+    try:
+        geometry = given or (conformer(mol, settings) if settings else flat_geometry(mol))
+    except MoleculeError:
+        sizes = {name: PRIORS[name].size for name in names}
+        return {name: PriorTarget(np.zeros(size, np.float32), np.zeros(size, bool)) for name, size in sizes.items()}
+    found = priors(mol, geometry) if set(names) & set(PAPER) else {}
+    found["shape"], found["substructure"] = shape_prior(mol, geometry), substructure_prior(mol)
+    return {name: found[name] for name in names}
