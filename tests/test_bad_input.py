@@ -233,6 +233,13 @@ SETTINGS: list[tuple[dict[str, object], str]] = [
     ({"student": "gni"}, r"no student is called 'gni'\. Did you mean 'gin'\? Known: .*gin.*"),
     ({"split": "fold"}, r"--split is 'fold', but it must be scaffold, random or a column of the table .*"),
     ({"compare": True}, r"--compare is True, but there is nothing to compare without a teacher; leave out .*"),
+    ({"image_fraction": 1.5}, r"--image-fraction is 1\.5, but it must be more than 0 and at most 1"),
+    ({"image_fraction": 0.5}, r"--image-fraction is 0\.5, but --teacher none shows no pictures; leave out one of the two"),
+    ({"teacher_view": "flat"}, r"--teacher-view is 'flat', but --teacher none shows no pictures; leave out .*"),
+    ({"unlabelled": "x.smi"}, r"--unlabelled is 'x\.smi', but there is nothing to learn from them with --teacher none"),
+    ({"transductive": True}, r"--transductive is True, but it is about the molecules of --unlabelled, and there are .*"),
+    ({"class_weights": "balanced"}, r"--class-weights is 'balanced', but values have no classes; leave it out in .*"),
+    ({"ramp": -1}, r"--ramp is -1\.0, but it must be a positive number or 0"),
     (
         {"teacher": "default"},
         r"there is no teacher folder 'default', and the teachers that come with this iem are: none; check the path, "

@@ -1,0 +1,397 @@
+"""What ``iem fit`` can be told about the pictures, their share, molecules without labels, and the way of training."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import iem
+from iem import artifact
+from iem.chem.conformers import conformer, flat_geometry
+from iem.chem.molecules import canonical, parse
+from iem.chem.priors import priors, substructure_prior
+from iem.errors import ArtifactError, ConfigError, TableError
+from iem.losses.enhancers import answer_units, knowledge_enhancer, task_loss
+from iem.nn.encoders import ImageEncoder
+from iem.nn.heads import prior_heads
+from iem.students.base import build_student
+from iem.students.predictor import Predictor
+from iem.workflows import distilling, embed, questions
+from iem.workflows.batching import Molecules, shown
+from iem.workflows.distilling import outputs_of, train_student
+from iem.workflows.embed import load_teacher
+from iem.workflows.lessons import Lesson, known_answers, positive_weights
+from iem.workflows.questions import FLAT, answered
+
+SMILES = [
+    *("CCO", "CCCO", "CC(C)O", "CCCCO", "CC(C)CO", "OCCO", "CC(O)CO", "c1ccccc1O", "OCc1ccccc1", "CC(=O)O", "CCC(=O)O"),
+    *("CCN", "CCCN", "NCCN", "Nc1ccccc1", "CC#N", "CCS", "CSC", "ClCCl", "CCCl", "c1ccncc1", "C1CCNCC1", "Cc1ccccc1"),
+]
+PARTS = ["train"] * 17 + ["valid"] * 3 + ["test"] * 3
+OTHERS = ["CCCCCO", "CCCCN", "c1ccccc1S", "CC(=O)OC", "CCOC", "C1CCOC1"]
+SIZES = {"atom": 19, "bond": 4, "geometry": 60, "property": 8}
+QUICK = {"split": "part", "student": "gin:width=16,layers=2", "epochs": 1, "batch_size": 8, "jobs": 1}
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame({"smiles": SMILES, "size": [float(len(text)) for text in SMILES], "part": PARTS})
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """An untrained teacher with both encoders, which differ."""
+    torch.manual_seed(0)
+    tensors = {f"heads.{name}": value for name, value in prior_heads(512, SIZES).state_dict().items()}
+    for view in ("2d", "3d"):
+        tensors |= {f"encoder_{view}.{name}": value for name, value in ImageEncoder().state_dict().items()}
+    card = {"architecture": "resnet18", "views": ["2d", "3d"], "priors": SIZES, "size": 32, "view_set": "paper"}
+    folder = tmp_path_factory.mktemp("both")
+    artifact.save(folder, tensors, card, kind="teacher")
+    return folder
+
+
+def words_of(out):
+    return " ".join((out / "report.html").read_text().split())
+
+
+# What the teacher sees
+
+
+def test_each_view_is_its_own_encoder_on_its_own_picture(both):
+    pictures = {view: load_teacher(both, view=view) for view in ("3d", "2d", "flat")}
+    features = {view: teacher.embed(SMILES[:4], jobs=1) for view, teacher in pictures.items()}
+    keys = [canonical(parse(text)) for text in SMILES[:4]]
+    drawn = np.stack([pictures["2d"].artist(key, None).pictures for key in keys])
+    encoder = pictures["2d"].teacher
+    np.testing.assert_allclose(features["2d"], encoder(torch.from_numpy(drawn)).numpy(), rtol=1e-4, atol=1e-5)
+    assert torch.equal(encoder.encoder.state_dict()["network.conv1.weight"], artifact_tensor(both, "2d"))
+    layouts = {key: flat_geometry(parse(key)) for key in keys}
+    as_conformers, _ = pictures["3d"].features(keys, given=layouts, jobs=1)
+    np.testing.assert_array_equal(features["flat"], as_conformers)
+    assert not np.allclose(features["flat"], features["3d"], rtol=1e-3)
+    solid = {key: conformer(parse(key)) for key in keys}
+    np.testing.assert_array_equal(pictures["flat"].features(keys, given=solid, jobs=1)[0], features["flat"])
+    assert pictures["flat"].unseen(keys, given=solid) == []
+
+
+def artifact_tensor(folder, view):
+    return artifact.load(folder, kind="teacher")[0][f"encoder_{view}.network.conv1.weight"]
+
+
+@pytest.mark.parametrize(("view", "status"), [("2d", "drawn as a 2D depiction"), ("flat", "the flat layout drawn")])
+def test_fit_shows_the_view_that_was_asked_for(table, both, tmp_path, monkeypatch, view, status):
+    monkeypatch.setattr("iem.workflows.artists.conformer", None)  # neither needs one
+    iem.fit(table, out=tmp_path / "model", teacher=both, teacher_view=view, **QUICK)
+    assert status in words_of(tmp_path / "model")
+    assert json.loads((tmp_path / "model" / "run.json").read_text())["teacher_view"] == view
+    with pytest.raises(iem.IEMError, match="holds a run with another teacher"):
+        iem.fit(table, out=tmp_path / "model", teacher=both, **QUICK)
+
+
+def test_a_teacher_without_a_2d_encoder_is_refused(table, teacher_folder, tmp_path):
+    with pytest.raises(ArtifactError, match="has no 2d encoder, only 3d; choose that view, or a teacher with both"):
+        iem.fit(table, out=tmp_path / "model", teacher=teacher_folder, teacher_view="2d", **QUICK)
+    assert not (tmp_path / "model").exists()
+
+
+# Fewer pictures
+
+
+def test_a_share_of_the_molecules_is_drawn_by_seed(table, teacher_folder, tmp_path, monkeypatch):
+    table.loc[1, "smiles"] = "OCC"  # a molecule on two rows
+    drawn = []
+    original = embed.ImageTeacher.features
+
+    def features(self, keys, **options):
+        drawn.append(list(keys))
+        return original(self, keys, **options)
+
+    monkeypatch.setattr(embed.ImageTeacher, "features", features)
+    seen = []
+
+    def train(predictor, molecules, train, *rest, **options):
+        seen.append(train[~np.isnan(molecules.features[train]).any(axis=1)].tolist())
+        return train_student(predictor, molecules, train, *rest, **options)
+
+    monkeypatch.setattr("iem.workflows.trainings.train_student", train)
+    iem.fit(table, out=tmp_path / "model", teacher=teacher_folder, image_fraction=0.25, seeds=2, **QUICK)
+    keys = [canonical(parse(text)) for text in table["smiles"][:17]]
+    wanted = [np.flatnonzero(shown(keys, 0.25, seed)).tolist() for seed in (0, 1)]
+    assert seen == wanted
+    assert wanted[0] != wanted[1]
+    for rows in wanted:
+        assert len({keys[row] for row in rows}) == 4  # of 16 different ones
+        assert (0 in rows) == (1 in rows)
+    assert set(drawn[-1]) == {keys[row] for rows in wanted for row in rows}  # nothing else is drawn for training
+    assert "Pictures of 0.25 of the different molecules to learn from" in words_of(tmp_path / "model")
+
+
+# Molecules without labels
+
+
+def list_of(folder, *smiles):
+    path = folder / "others.smi"
+    path.write_text("\n".join(smiles) + "\n")
+    return path
+
+
+def test_molecules_without_labels_join_and_are_counted(table, teacher_folder, tmp_path):
+    given = list_of(tmp_path, *OTHERS, "C1CC", "OCCCCC", SMILES[0], SMILES[1], SMILES[18], SMILES[21], SMILES[22])
+    options = {"teacher": teacher_folder, "unlabelled": given, "compare": True, **QUICK}
+    metrics = iem.fit(table, out=tmp_path / "model", **options)
+    counts = {"read": 13, "rejected": 1, "in_training": 2, "in_validation": 1, "in_test": 2, "used": 6}
+    assert metrics["unlabelled"] == counts
+    rejected = pd.read_csv(tmp_path / "model" / "rejected-unlabelled.csv")
+    assert rejected[["row", "input"]].to_numpy().tolist() == [[6, "C1CC"]]
+    assert "2 also in the test part and 1 in the validation part: left out" in words_of(tmp_path / "model")
+    assert len(pd.read_csv(tmp_path / "model" / "rejected.csv")) == 0
+    plain = iem.fit(table, out=tmp_path / "plain", teacher="none", **QUICK)
+    assert metrics["without_teacher"] == plain["test"]  # the student alone never sees them
+    assert metrics["test"] != plain["test"]
+    with pytest.raises(iem.IEMError, match="holds a run with another table of unlabelled molecules"):
+        iem.fit(table, out=tmp_path / "model", **options | {"unlabelled": list_of(tmp_path, *OTHERS[1:])})
+    with pytest.raises(iem.IEMError, match="--compare"):
+        iem.fit(table, out=tmp_path / "model", **options | {"unlabelled": list_of(tmp_path, *OTHERS), "compare": False})
+
+
+def test_molecules_of_the_test_part_learn_along_only_where_that_is_asked_for(table, tmp_path):
+    given = pd.DataFrame({"molecule": [*OTHERS, SMILES[21]]})
+    options = {"teacher": "priors", "unlabelled": given, "transductive": True, **QUICK}
+    metrics = iem.fit(table, out=tmp_path / "model", **options)
+    assert (metrics["unlabelled"]["in_test"], metrics["unlabelled"]["used"]) == (1, 7)
+    assert "1 also in the test part and 0 in the validation part: kept" in words_of(tmp_path / "model")
+
+
+def test_tables_of_nothing_new_are_refused(table, tmp_path):
+    options = {"teacher": "priors", "out": tmp_path / "model", **QUICK}
+    with pytest.raises(TableError, match=r"--unlabelled: none of the 2 molecules of others\.smi can be read"):
+        iem.fit(table, unlabelled=list_of(tmp_path, "C1CC", "c1cc"), **options)
+    with pytest.raises(TableError, match="all 2 molecules of others.smi stand in the labelled table already"):
+        iem.fit(table, unlabelled=list_of(tmp_path, SMILES[0], SMILES[21]), **options)
+    assert not (tmp_path / "model").exists()
+
+
+STUDENT = "gin:width=16,layers=2"
+
+
+def molecules(count=12, extra=6, positives=None):
+    rng = np.random.default_rng(0)
+    texts = SMILES[:count] + OTHERS[:extra]
+    featurize = build_student(STUDENT, dropout=0.0).featurize
+    labels = np.full((len(texts), 1), np.nan)
+    labels[:count, 0] = [len(text) for text in texts[:count]]
+    if positives:
+        labels[:count, 0] = np.arange(count) < positives
+    atoms = np.array([parse(text).GetNumHeavyAtoms() for text in texts])
+    return Molecules(
+        [featurize(parse(text)) for text in texts], labels, rng.random((len(texts), 512), dtype=np.float32), atoms
+    )
+
+
+LESSON = Lesson(task="regression", epochs=8, batch_size=4, lr=3e-3, patience=None, ke=0.5, te=0.5, te_head="own", seed=0)
+
+
+def heads_of_a_teacher():
+    torch.manual_seed(1)
+    return prior_heads(512, SIZES).requires_grad_(False)
+
+
+def trained(table, lesson, folder, *, heads=None, extra=None, count=12):
+    torch.manual_seed(0)
+    predictor = Predictor(build_student(STUDENT, dropout=0.0), tasks=1, task=lesson.task)
+    rows = np.arange(count)
+    predictor.fit_scale(table.labels[rows])
+    options = {"heads": heads, "checkpoint": folder / "x.ckpt", "tick": lambda *_: None, "extra": extra}
+    result = train_student(predictor, table, rows, rows, lesson, **options)
+    predictor.load_state_dict(result.weights)
+    return predictor, result
+
+
+def test_an_epoch_is_a_pass_over_the_labelled_with_as_many_others():
+    table, extra = molecules(count=10, extra=6), np.arange(10, 16)
+    table = table._replace(atoms=np.arange(16))  # so that a batch tells which molecules it holds
+    loader = table.loader(build_student(STUDENT, dropout=0.0), np.arange(10), batch_size=4, shuffle_seed=3, extra=extra)
+    walk = []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        batches = [batch.atoms.numpy() for batch in loader]
+        assert [len(batch) for batch in batches] == [8, 8, 4]
+        assert all((batch < 10).sum() * 2 == len(batch) for batch in batches)
+        rows = np.concatenate(batches)
+        assert sorted(rows[rows < 10]) == list(range(10))
+        walk += rows[rows >= 10].tolist()
+    assert all(sorted(walk[start : start + 6]) == list(range(10, 16)) for start in range(0, 30, 6))  # five passes
+
+
+def test_what_has_no_label_is_taught_by_the_teacher(tmp_path):
+    table, extra, heads = molecules(), np.arange(12, 18), heads_of_a_teacher()
+
+    def gap(extra):
+        predictor, _ = trained(table, replace(LESSON, ke=5.0, te=0.0, epochs=60), tmp_path, heads=heads, extra=extra)
+        (tmp_path / "x.ckpt").unlink()
+        batch = next(iter(table.loader(predictor.student, np.arange(12, 18), batch_size=6, shuffle_seed=None)))
+        predictor.eval()
+        known = known_answers(heads, batch.atoms)
+        with torch.no_grad():
+            terms = knowledge_enhancer(heads, predictor(batch.graphs)[0], batch.features, known)
+        return float(sum(terms.values()))
+
+    assert gap(extra) < 0.8 * gap(None)
+
+
+def test_without_a_labelled_picture_nobody_judges(tmp_path):
+    table = molecules()
+    table.features[:12] = np.nan
+    _, result = trained(table, LESSON, tmp_path, heads=heads_of_a_teacher(), extra=np.arange(12, 18))
+    assert "te" not in result.curve[-1]
+    assert "ke_atom" in result.curve[-1]
+
+
+# The prior questions without any picture
+
+
+def test_answers_need_no_conformer_and_are_those_of_the_conformer(tmp_path, monkeypatch):
+    keys = [canonical(parse(text)) for text in [*SMILES, "C" * 1200]]
+    monkeypatch.setattr(questions, "conformer", None)
+    rows = np.arange(len(keys))
+    found = answered(keys, rows, (*FLAT, "shape"), given={}, embed=False, folder=tmp_path)
+    raw = [priors(parse(key), conformer(parse(key))) for key in keys[:-1]]
+    for name in ("atom", "bond", "property"):
+        wanted = np.stack([one[name].values for one in raw])
+        varies = wanted.std(axis=0) > 1e-6
+        wanted = (wanted - wanted.mean(axis=0)) / np.where(varies, wanted.std(axis=0), 1)
+        values, known = found[name]
+        np.testing.assert_allclose(values[:-1], wanted, atol=1e-4)
+        assert known[:-1].all(axis=0).tolist() == varies.tolist()
+        assert not known[-1].any()  # too large to be drawn
+    counts = np.stack([substructure_prior(parse(key)).values for key in keys[:-1]])
+    assert found["substructure"][1][0].tolist() == (counts.std(axis=0) > 1e-6).tolist()
+    assert not found["shape"][1].any()
+    given = {key: conformer(parse(key)) for key in keys[7:10]}
+    values, known = answered(keys, rows, ("shape",), given=given, embed=False, folder=tmp_path)["shape"]
+    assert known.any(axis=1).nonzero()[0].tolist() == [7, 8, 9]
+    some = answered(keys, rows[:3], FLAT, given={}, embed=False, folder=tmp_path)["atom"][1]
+    assert not some[3:].any()  # of those that do not learn nothing is known
+
+
+def test_fit_with_priors_draws_nothing_and_says_so(table, tmp_path, monkeypatch):
+    for module, name in (("embed", "ImageTeacher"), ("fitting", "load_teacher"), ("artists", "conformer")):
+        monkeypatch.setattr(f"iem.workflows.{module}.{name}", None)
+    metrics = iem.fit(table, out=tmp_path / "model", teacher="priors", compare=True, ke=0.5, **QUICK)
+    assert "the prior questions" in metrics["difference"]["verdict"] or "No clear effect" in metrics["difference"]["verdict"]
+    assert "pictures" not in metrics["difference"]["verdict"]
+    words = words_of(tmp_path / "model")
+    assert (
+        "No picture was used: the student was asked the prior questions (atom, bond, property, substructure)" in words
+    )
+    assert "of weight 0.5" in words
+    assert "with priors" in words
+    assert "without priors" in words
+    assert "Did the prior questions help?" in words
+    run = json.loads((tmp_path / "model" / "run.json").read_text())
+    assert (run["teacher"], run["te"]) == ("priors", 0.0)
+    plain = iem.fit(table, out=tmp_path / "plain", teacher="none", **QUICK)
+    assert metrics["without_teacher"] == plain["test"] != metrics["test"]
+
+
+# The way of training
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_an_interrupted_training_ends_like_an_unbroken_one_whatever_its_schedule(tmp_path, monkeypatch, task):
+    lesson = replace(LESSON, task=task, ramp=6.5, ke_scale="unit", schedule="one-cycle")
+    if task == "classification":
+        lesson = replace(lesson, class_weights="balanced", schedule="cosine")
+    table = molecules(positives=3 if task == "classification" else None)
+    options = {"heads": heads_of_a_teacher(), "extra": np.arange(12, 18)}
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "broken").mkdir()
+    _, whole = trained(table, lesson, tmp_path / "whole", **options)
+    original, rates = distilling.Curve.on_train_epoch_end, []
+
+    def kill(self, trainer, module):
+        rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        if len(rates) == 7:
+            raise KeyError
+        original(self, trainer, module)
+
+    monkeypatch.setattr(distilling.Curve, "on_train_epoch_end", kill)
+    with pytest.raises(KeyError):
+        trained(table, lesson, tmp_path / "broken", **options)
+    _, broken = trained(table, lesson, tmp_path / "broken", **options)
+    assert len(rates) == 7 + 3  # on from epoch 5
+    assert broken.curve == whole.curve
+    assert all(torch.equal(value, broken.weights[name]) for name, value in whole.weights.items())
+    assert rates[5] == rates[7]
+    assert rates[-1] < 1e-6 < lesson.lr / 2 < rates[0]  # both end near nothing
+
+
+def test_the_weights_grow_linearly_and_those_of_labels_do_not(tmp_path, monkeypatch):
+    seen, original = [], distilling.weigh
+    monkeypatch.setattr(distilling, "weigh", lambda terms, weights: (seen.append(weights), original(terms, weights))[1])
+    trained(molecules(extra=0), replace(LESSON, ramp=2, epochs=3, te=0.25), tmp_path, heads=heads_of_a_teacher())
+    assert [weights["ke_atom"] for weights in seen] == pytest.approx([0.5 * min(1, step / 6) for step in range(9)])
+    assert [weights["te"] for weights in seen] == pytest.approx([0.25 * min(1, step / 6) for step in range(9)])
+    assert {weights["task"] for weights in seen} == {weights["judge"] for weights in seen} == {1.0}
+
+
+def test_positives_weigh_as_much_as_negatives():
+    labels = np.array([[1, 1], [0, 1], [0, np.nan], [0, 1], [np.nan, 1]])
+    weights = positive_weights(labels)
+    assert weights.tolist() == [3, 1]
+    logits = torch.tensor([[0.3], [-1.0], [2.0], [0.1], [0.7]])
+    truth = torch.from_numpy(labels[:, :1]).float()
+    three = task_loss(logits[[0, 0, 0, 1, 2, 3]], truth[[0, 0, 0, 1, 2, 3]], "classification")
+    assert task_loss(logits, truth, "classification", weights[:1]) * 4 == pytest.approx(float(three) * 6)
+
+
+def test_balanced_classes_raise_the_chances_of_the_rare_one(tmp_path):
+    table, lesson = molecules(positives=2), replace(LESSON, task="classification", ke=0.0, te=0.0, epochs=3)
+    means = []
+    for name in ("none", "balanced"):
+        predictor, _ = trained(table, replace(lesson, class_weights=name), tmp_path)
+        (tmp_path / "x.ckpt").unlink(missing_ok=True)
+        means.append(outputs_of(predictor, table, np.arange(12)).mean())
+    assert means[1] > means[0] + 0.1
+
+
+def test_every_prior_weighs_alike_in_units_of_the_teachers_answers(tmp_path):
+    heads, table = heads_of_a_teacher(), molecules()
+    features, atoms = torch.from_numpy(table.features), torch.from_numpy(table.atoms)
+    known = known_answers(heads, atoms)
+    units = answer_units(heads, features, known)
+    for name, head in heads.items():
+        answers = head(features).numpy()
+        there = known[name].numpy() if name in known else np.ones_like(answers, dtype=bool)
+        masked = np.ma.masked_array(answers, ~there)
+        assert units[name] == pytest.approx(float(np.abs(masked - masked.mean(axis=0)).mean()), rel=1e-4)
+    student = torch.from_numpy(np.random.default_rng(1).random((18, 512), dtype=np.float32))
+    raw, scaled = (knowledge_enhancer(heads, student, features, known, chosen) for chosen in (None, units))
+    for name in heads:
+        torch.testing.assert_close(scaled[name], raw[name] / units[name])
+    curves = {}
+    for scale in ("none", "unit"):
+        lesson = replace(LESSON, te=0.0, lr=1e-9, epochs=1, ke_scale=scale)
+        curves[scale] = trained(table, lesson, tmp_path, heads=heads, extra=np.arange(12, 18))[1].curve[0]
+    for name in heads:
+        assert curves["unit"][f"ke_{name}"] == pytest.approx(curves["none"][f"ke_{name}"] / units[name], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"teacher_view": "4d"}, "--teacher-view is '4d', but it must be one of 3d, 2d, flat"),
+        ({"image_fraction": 0}, "--image-fraction is 0, but it must be more than 0 and at most 1"),
+        ({"image_fraction": 0.5, "teacher": "priors"}, "--teacher priors shows no pictures; leave out one of the two"),
+        ({"te": 0.5, "teacher": "priors"}, "--te is 0.5, but --teacher priors shows no pictures to judge"),
+        ({"ke_scale": "unit", "teacher": "priors"}, "--ke-scale is 'unit', but --teacher priors shows no pictures"),
+        ({"schedule": "cosin"}, "--schedule is 'cosin', but it must be one of constant, one-cycle, cosine"),
+    ],
+)
+def test_options_that_cannot_be_meant(table, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        iem.fit(table, out=tmp_path / "model", **options)
