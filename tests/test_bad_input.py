@@ -234,10 +234,16 @@ SETTINGS: list[tuple[dict[str, object], str]] = [
     ({"split": "fold"}, r"--split is 'fold', but it must be scaffold, random or a column of the table .*"),
     ({"compare": True}, r"--compare is True, but there is nothing to compare without a teacher; leave out .*"),
     ({"image_fraction": 1.5}, r"--image-fraction is 1\.5, but it must be more than 0 and at most 1"),
-    ({"image_fraction": 0.5}, r"--image-fraction is 0\.5, but --teacher none shows no pictures; leave out one of the two"),
+    (
+        {"image_fraction": 0.5},
+        r"--image-fraction is 0\.5, but --teacher none shows no pictures; leave out one of the two",
+    ),
     ({"teacher_view": "flat"}, r"--teacher-view is 'flat', but --teacher none shows no pictures; leave out .*"),
     ({"unlabelled": "x.smi"}, r"--unlabelled is 'x\.smi', but there is nothing to learn from them with --teacher none"),
-    ({"transductive": True}, r"--transductive is True, but it is about the molecules of --unlabelled, and there are .*"),
+    (
+        {"transductive": True},
+        r"--transductive is True, but it is about the molecules of --unlabelled, and there are .*",
+    ),
     ({"class_weights": "balanced"}, r"--class-weights is 'balanced', but values have no classes; leave it out in .*"),
     ({"ramp": -1}, r"--ramp is -1\.0, but it must be a positive number or 0"),
     (

@@ -47,7 +47,11 @@ def both(tmp_path_factory):
     torch.manual_seed(0)
     tensors = {f"heads.{name}": value for name, value in prior_heads(512, SIZES).state_dict().items()}
     for view in ("2d", "3d"):
-        tensors |= {f"encoder_{view}.{name}": value for name, value in ImageEncoder().state_dict().items()}
+        encoder = ImageEncoder()
+        for module in encoder.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):  # some begin at 0, and all pictures would look the same
+                torch.nn.init.uniform_(module.weight, 0.5, 1.0)
+        tensors |= {f"encoder_{view}.{name}": value for name, value in encoder.state_dict().items()}
     card = {"architecture": "resnet18", "views": ["2d", "3d"], "priors": SIZES, "size": 32, "view_set": "paper"}
     folder = tmp_path_factory.mktemp("both")
     artifact.save(folder, tensors, card, kind="teacher")
@@ -168,9 +172,9 @@ def test_molecules_of_the_test_part_learn_along_only_where_that_is_asked_for(tab
 
 def test_tables_of_nothing_new_are_refused(table, tmp_path):
     options = {"teacher": "priors", "out": tmp_path / "model", **QUICK}
-    with pytest.raises(TableError, match=r"--unlabelled: none of the 2 molecules of others\.smi can be read"):
+    with pytest.raises(TableError, match=r"--unlabelled: none of the 2 molecules of .*others\.smi can be read"):
         iem.fit(table, unlabelled=list_of(tmp_path, "C1CC", "c1cc"), **options)
-    with pytest.raises(TableError, match="all 2 molecules of others.smi stand in the labelled table already"):
+    with pytest.raises(TableError, match=r"all 2 molecules of others\.smi stand in the labelled table already"):
         iem.fit(table, unlabelled=list_of(tmp_path, SMILES[0], SMILES[21]), **options)
     assert not (tmp_path / "model").exists()
 
@@ -192,7 +196,9 @@ def molecules(count=12, extra=6, positives=None):
     )
 
 
-LESSON = Lesson(task="regression", epochs=8, batch_size=4, lr=3e-3, patience=None, ke=0.5, te=0.5, te_head="own", seed=0)
+LESSON = Lesson(
+    task="regression", epochs=8, batch_size=4, lr=3e-3, patience=None, ke=0.5, te=0.5, te_head="own", seed=0
+)
 
 
 def heads_of_a_teacher():
@@ -231,7 +237,7 @@ def test_what_has_no_label_is_taught_by_the_teacher(tmp_path):
     table, extra, heads = molecules(), np.arange(12, 18), heads_of_a_teacher()
 
     def gap(extra):
-        predictor, _ = trained(table, replace(LESSON, ke=5.0, te=0.0, epochs=60), tmp_path, heads=heads, extra=extra)
+        predictor, _ = trained(table, replace(LESSON, ke=5.0, te=0.0, epochs=20), tmp_path, heads=heads, extra=extra)
         (tmp_path / "x.ckpt").unlink()
         batch = next(iter(table.loader(predictor.student, np.arange(12, 18), batch_size=6, shuffle_seed=None)))
         predictor.eval()
@@ -282,7 +288,10 @@ def test_fit_with_priors_draws_nothing_and_says_so(table, tmp_path, monkeypatch)
     for module, name in (("embed", "ImageTeacher"), ("fitting", "load_teacher"), ("artists", "conformer")):
         monkeypatch.setattr(f"iem.workflows.{module}.{name}", None)
     metrics = iem.fit(table, out=tmp_path / "model", teacher="priors", compare=True, ke=0.5, **QUICK)
-    assert "the prior questions" in metrics["difference"]["verdict"] or "No clear effect" in metrics["difference"]["verdict"]
+    assert (
+        "the prior questions" in metrics["difference"]["verdict"]
+        or "No clear effect" in metrics["difference"]["verdict"]
+    )
     assert "pictures" not in metrics["difference"]["verdict"]
     words = words_of(tmp_path / "model")
     assert (
@@ -327,7 +336,7 @@ def test_an_interrupted_training_ends_like_an_unbroken_one_whatever_its_schedule
     assert broken.curve == whole.curve
     assert all(torch.equal(value, broken.weights[name]) for name, value in whole.weights.items())
     assert rates[5] == rates[7]
-    assert rates[-1] < 1e-6 < lesson.lr / 2 < rates[0]  # both end near nothing
+    assert rates[-1] < lesson.lr / 100 < lesson.lr / 2 < rates[0]
 
 
 def test_the_weights_grow_linearly_and_those_of_labels_do_not(tmp_path, monkeypatch):

@@ -68,7 +68,9 @@ def fit_table(
     parts = divide(table, split)
     extra = None
     if guidance.unlabelled is not None:
-        extra = read_unlabelled(guidance.unlabelled, table.keys, parts, transductive=guidance.transductive)
+        extra = read_unlabelled(
+            guidance.unlabelled, table.keys, parts, smiles=smiles, transductive=guidance.transductive
+        )
     recipe = resolved(recipe)
     settings = {
         "table": _content(table, parts),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from iem.data.tables import read_table
+from iem.data.tables import Table, read_table
 from iem.errors import TableError
 from iem.records import Geometry, Rejection, Split
 from iem.report.text import plural
@@ -44,22 +44,22 @@ class Unlabelled(NamedTuple):
         )
 
 
-def read_unlabelled(source: Any, keys: list[str], split: Split, *, transductive: bool) -> Unlabelled:
+def read_unlabelled(
+    source: Any, keys: list[str], split: Split, *, smiles: str | None, transductive: bool
+) -> Unlabelled:
     """Molecules that are not learned from already.
 
     Args:
-        source: a table or a list of SMILES, see ``read_table``; its molecules are found by their content.
+        source: a table or a list of SMILES, see ``read_table``.
         keys: canonical SMILES of the labelled table.
         split: its parts.
+        smiles: column of the molecules in the labelled table, which counts here, too, if there is one of that name.
         transductive: molecules of its validation and test part are kept.
 
     Raises:
         TableError: nothing can be read, or nothing is left.
     """
-    try:
-        table = read_table(source, require_targets=False)
-    except TableError as error:
-        raise TableError(f"--unlabelled: {error}") from error
+    table = _read(source, smiles)
     parts = {part: {keys[row] for row in rows} for part, rows in split._asdict().items()}
     different = list(dict.fromkeys(table.keys))
     known = parts["train"] if transductive else set().union(*parts.values())
@@ -81,3 +81,12 @@ def read_unlabelled(source: Any, keys: list[str], split: Split, *, transductive:
     used = set(fresh)
     geometries = {key: geometry for key, geometry in table.geometries.items() if key in used}
     return Unlabelled(table.name, fresh, geometries, table.rejected, counts, transductive)
+
+
+def _read(source: Any, smiles: str | None) -> Table:
+    try:
+        return read_table(source, smiles=smiles, require_targets=False)
+    except TableError as error:
+        if smiles is not None:
+            return _read(source, None)
+        raise TableError(f"--unlabelled: {error}") from error
