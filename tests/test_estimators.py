@@ -122,6 +122,13 @@ def test_several_targets_with_missing_labels(freesolv):
     assert classifier.predict_proba(smiles[:5]).shape == classifier.predict(smiles[:5]).shape == (5, 2)
 
 
+def test_molecules_without_labels_may_come_as_a_list(freesolv):
+    smiles, values = freesolv
+    options = QUICK | {"teacher": "priors", "epochs": 1, "student": "gin:width=16,layers=2"}
+    found = IEMRegressor(**options, unlabelled=["CCCCCCCCO", "C1CC"]).fit(smiles, values)
+    assert (found.metrics_["unlabelled"]["used"], found.metrics_["unlabelled"]["rejected"]) == (1, 1)
+
+
 def test_cross_validation(freesolv):
     assert np.isfinite(cross_val_score(IEMRegressor(**QUICK), *freesolv, cv=2)).all()
 

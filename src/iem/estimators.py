@@ -16,18 +16,24 @@ from iem.artifact import CARD, WEIGHTS
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, MoleculeError
 from iem.workflows.console import console
-from iem.workflows.fit import fit
+from iem.workflows.fit import ClassWeights, Scale, Schedule, View, fit
 from iem.workflows.model import Model
 
 
 class _Estimator(BaseEstimator):
-    """What both estimators share. The parameters are those of ``iem.fit``, where they are explained."""
+    """What both estimators share. The parameters are those of ``iem.fit``, where they are explained; ``unlabelled`` may
+    also be a list of SMILES.
+    """
 
     def __init__(
         self,
         *,
         student: str = "gin",
         teacher: str = "default",
+        teacher_view: View = "3d",
+        image_fraction: float = 1.0,
+        unlabelled: Any = None,
+        transductive: bool = False,
         preset: Literal["default", "paper"] = "default",
         split: Literal["scaffold", "random"] = "scaffold",
         seeds: int = 1,
@@ -36,11 +42,19 @@ class _Estimator(BaseEstimator):
         lr: float | None = None,
         ke: float | None = None,
         te: float | None = None,
+        ke_scale: Scale | None = None,
+        ramp: float | None = None,
+        class_weights: ClassWeights | None = None,
+        schedule: Schedule | None = None,
         jobs: int = -1,
         verbose: bool = False,
     ) -> None:
         self.student = student
         self.teacher = teacher
+        self.teacher_view = teacher_view
+        self.image_fraction = image_fraction
+        self.unlabelled = unlabelled
+        self.transductive = transductive
         self.preset = preset
         self.split = split
         self.seeds = seeds
@@ -49,6 +63,10 @@ class _Estimator(BaseEstimator):
         self.lr = lr
         self.ke = ke
         self.te = te
+        self.ke_scale = ke_scale
+        self.ramp = ramp
+        self.class_weights = class_weights
+        self.schedule = schedule
         self.jobs = jobs
         self.verbose = verbose
 
@@ -61,6 +79,8 @@ class _Estimator(BaseEstimator):
             parse(text)
         targets = tuple(f"y{position}" for position in range(labels.shape[1]))
         settings = {name: value for name, value in self.get_params(deep=False).items() if name != "verbose"}
+        if not isinstance(self.unlabelled, str | Path | pd.DataFrame | None):
+            settings["unlabelled"] = pd.DataFrame({"smiles": _smiles(self.unlabelled)})
         with TemporaryDirectory() as scratch, _voice(self.verbose):
             folder = Path(scratch) / "model"
             table = pd.DataFrame({"smiles": smiles} | dict(zip(targets, labels.T, strict=True)))
