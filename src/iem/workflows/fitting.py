@@ -250,8 +250,8 @@ def look(study: Study, seeds: int, jobs: int) -> list[str]:
             f"row {study.table.rows[first]}" if first < len(study.table.rows) else f"--unlabelled, {keys[unseen[0]]}"
         )
         say(
-            f"{len(unseen):,} of {len(keys):,} molecules have no picture and learn from their labels alone; the first, "
-            f"in {where}: {notes[unseen[0]]}"
+            f"{len(unseen):,} of {len(keys):,} molecules have no picture and learn from their labels alone"
+            f"{', if they have any' * bool(study.unlabelled)}; the first, in {where}: {notes[unseen[0]]}"
         )
     return notes
 

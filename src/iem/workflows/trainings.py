@@ -166,16 +166,17 @@ def taught(
         molecules = molecules._replace(features=features)
     elif helped and study.aid:
         weights["priors"] = float(study.recipe.ke)
+    lesson = Lesson.of(study.recipe, task=study.task, seed=seed, **weights)
     return train_student(
         predictor,
         molecules,
         study.split.train,
         study.split.valid,
-        Lesson.of(study.recipe, task=study.task, seed=seed, **weights),
+        lesson,
         heads=heads,
         checkpoint=checkpoint,
         tick=tick,
-        extra=study.extra if helped else None,
+        extra=study.extra if lesson.ke or lesson.te or lesson.priors else None,
     )
 
 
