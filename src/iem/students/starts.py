@@ -12,7 +12,11 @@ from iem.errors import ArtifactError, ConfigError
 from iem.students.predictor import Predictor
 
 BUNDLED = Path(__file__).parent.parent / "assets" / "students"
-"""Students that come with the package, already taught."""
+"""Students that come with the package, already taught, in folders named after who taught them and the student."""
+
+KINDS = ("pictures", "priors")
+"""Who taught a student that comes with the package: a teacher of pictures, or the questions alone."""
+DEFAULT = "priors"
 
 
 class Start(NamedTuple):
@@ -32,22 +36,30 @@ class Start(NamedTuple):
         """Whether it learned from a teacher that looks at pictures."""
         return self.card["teacher"] is not None
 
+    def __str__(self) -> str:
+        """In words that follow a verb."""
+        corpus, visits = self.card["corpus"]["molecules"], self.card["recipe"]["visits"]
+        source = "a teacher of pictures and the prior questions" if self.pictures else "the prior questions alone"
+        return f"with what it learned from {source} on {corpus:,} molecules without labels, in {visits:,} visits"
+
     def give(self, predictor: Predictor) -> None:
         """Let a predictor begin here; its task head stays as it is.
 
         Raises:
             ArtifactError: the weights do not fit.
         """
-        parts = nn.ModuleDict({"student": predictor.student, "project": predictor.project})
+        parts = nn.ModuleDict({name: predictor.get_submodule(name) for name in ("student", "project")})
         artifact.load_into(parts, self.tensors, origin=self.origin)
 
 
-def find_start(name: str, student: str | None) -> Start | None:
+def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> Start | None:
     """The weights that a student begins with; None for fresh ones.
 
     Args:
-        name: ``none``, ``default`` (what comes with the package for this very student, if anything), or a folder.
+        name: ``none``; ``pictures``, ``priors`` or ``default`` (one of the two): what comes with the package for this
+            very student, if anything; or a folder.
         student: name with options, as on the command line; None for one that has no name.
+        bundled: where the package's own are.
 
     Raises:
         ArtifactError: no such folder, or a damaged one.
@@ -56,7 +68,9 @@ def find_start(name: str, student: str | None) -> Start | None:
     if name == "none":
         return None
     if name == "default":
-        for path in sorted(BUNDLED.glob(f"*/{artifact.CARD}")):
+        name = DEFAULT
+    if name in KINDS:
+        for path in sorted(bundled.glob(f"{name}-*/{artifact.CARD}")):
             if json.loads(path.read_text(encoding="utf-8"))["student"] == student:
                 return _read(path.parent)
         return None

@@ -18,6 +18,7 @@ def benchmark(
     seeds: int = 10,
     split: str = "scaffold",
     teacher: str = "default",
+    starts: Path | None = None,
     preset: Literal["default", "paper"] = "default",
     epochs: int | None = None,
     ke: float | None = None,
@@ -46,6 +47,8 @@ def benchmark(
         split: "scaffold" (Hu et al., 8:1:1), "random" (a split for each seed), "cluster" (by similarity of ECFP4,
             8:1:1), or "cv5x5" (five times five-fold cross-validation; seeds count its 25 folds).
         teacher: "default" or a folder that "iem pretrain" wrote.
+        starts: Folder of students with a head start, such as pictures-gin and priors-gin, each made by "iem teach";
+            those that come with iem if not given.
         preset: Of the training, as in "iem fit".
         epochs: At most so many passes over the training part [100].
         ke: λ_KE, as in "iem fit".
@@ -64,6 +67,7 @@ def benchmark(
         split=split,
         teacher=teacher,
         preset=preset,
+        starts=starts,
         **{name: value for name, value in given.items() if value is not None},
     )
     runs = planned(plan, datasets, students, methods, seeds)

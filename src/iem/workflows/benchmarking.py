@@ -20,12 +20,13 @@ from iem.chem.splits import cluster_split, digest, fold_split, random_split, sca
 from iem.data.catalogue import DATASETS
 from iem.data.published import CLASSIFICATION, REGRESSION
 from iem.data.tables import Table, read_table
-from iem.errors import ConfigError, UnknownNameError
+from iem.errors import ArtifactError, ConfigError, UnknownNameError
 from iem.files import write_json
 from iem.nn.teacher import find
 from iem.records import Split
 from iem.report.text import plural
 from iem.students.base import build_student
+from iem.students.starts import BUNDLED, Start, find_start
 from iem.workflows.comparing import read_results, write_lines
 from iem.workflows.console import progress, say
 from iem.workflows.embed import load_teacher
@@ -77,9 +78,11 @@ class Protocol:
     digest: str
     """Of the teacher and its pictures."""
     recipe: FitRecipe
+    starts: str
+    """Folder of students that have learned before."""
 
     @classmethod
-    def of(cls, *, split: str, teacher: str, preset: str, **options: Any) -> "Protocol":
+    def of(cls, *, split: str, teacher: str, preset: str, starts: Path | None = None, **options: Any) -> "Protocol":
         """From the options of the command line.
 
         Raises:
@@ -89,7 +92,30 @@ class Protocol:
         if split not in SPLITS:
             raise ConfigError("--split", split, f"it must be one of {', '.join(SPLITS)}")
         causes = load_teacher(teacher).causes
-        return cls(split, str(find(teacher)), named(*causes), resolved(replace(PRESETS[preset], **options)))
+        recipe = replace(PRESETS[preset], **options)
+        return cls(split, str(find(teacher)), named(*causes), recipe, str(starts or BUNDLED))
+
+    def start(self, run: Run) -> Start | None:
+        """Where the student of a run begins.
+
+        Raises:
+            ArtifactError: nobody has taught this student before, in this way.
+        """
+        kind = METHODS[run.method].start
+        found = find_start(kind, run.student, bundled=Path(self.starts))
+        if found is None and kind != "none":
+            teacher = "" if kind == "pictures" else " --teacher none"
+            where = Path(self.starts) / f"{kind}-{run.student}"
+            raise ArtifactError(
+                f"the method {run.method!r} needs a head start of {run.student}, and there is none in {self.starts}; "
+                f"make it with iem teach CORPUS --student {run.student}{teacher} --out {where}, and name that folder's "
+                "folder with --starts"
+            )
+        return found
+
+    def lesson(self, run: Run) -> FitRecipe:
+        """How the student of a run is trained."""
+        return resolved(self.recipe, self.start(run))
 
     def settings(self, run: Run) -> dict[str, Any]:
         """Everything that the score of a run depends on."""
@@ -112,7 +138,10 @@ class Protocol:
                 "te_head": method.te,
                 "ramp": method.ke or method.te or method.priors,
             }
-            depends["recipe"] = {name: value for name, value in asdict(self.recipe).items() if used.get(name, True)}
+            recipe, start = asdict(self.lesson(run)), self.start(run)
+            depends["recipe"] = {name: value for name, value in recipe.items() if used.get(name, True)}
+            if start is not None:
+                depends["start"] = start.digest[:16]
         return depends
 
 
@@ -199,7 +228,8 @@ def do_run(run: Run, settings: dict[str, Any], protocol: Protocol, out: Path) ->
         started = process_time()
         scratch.mkdir(parents=True, exist_ok=True)
         task = DATASETS[run.dataset].task
-        room = Classroom(table, task, split, protocol.teacher, protocol.recipe, out / "answers")
+        lesson, start = protocol.lesson(run), protocol.start(run)
+        room = Classroom(table, task, split, protocol.teacher, lesson, out / "answers", start)
         outputs, about = outputs_by(METHODS[run.method], run.student, run.seed, room, scratch / "state.ckpt")
         part = {
             name: scores(task, table.labels[rows], outputs[rows])

@@ -21,7 +21,8 @@ class FitRecipe:
     patience: int | None = 30
     """Epochs without a better validation score after which training stops."""
     batch_size: int = 32
-    lr: float = 1e-3
+    lr: float | None = None
+    """``LR`` if None."""
     dropout: float = 0.2
     ke: float | Literal["auto"] = 0.1
     """λ_KE of eq. 8; ``auto`` is searched on the validation part."""
@@ -78,9 +79,12 @@ class Guidance:
 TRIALS = 12
 """Trainings of a search for the weights of the pictures, at most."""
 
+LR = {False: 1e-3, True: 3e-4}
+"""Learning rate of a student that begins with fresh weights, and of one that has learned before."""
+
 PRESETS = {
     "default": FitRecipe(),
-    "paper": FitRecipe(patience=None, dropout=0.5, te_head="shared", precision="float32"),
+    "paper": FitRecipe(lr=1e-3, patience=None, dropout=0.5, te_head="shared", precision="float32"),
 }
 """``paper``: section 4.1 (5-layer GIN of width 300, 100 epochs, batch 32, Adam at 0.001, dropout as in Hu et al.)."""
 
@@ -101,6 +105,7 @@ def fit(
     target: tuple[str, ...] = (),
     task: Literal["classification", "regression"] | None = None,
     student: Any = "gin",  # str, or a factory in Python
+    start: str | None = None,
     teacher: str = "default",
     teacher_view: View = "3d",
     image_fraction: float = 1.0,
@@ -141,6 +146,8 @@ def fit(
         student: Graph network that learns: gin, gcn, gat or sage, with options behind a colon
             (gin:width=300,layers=5,readout=mean,jumping=last; read-outs: mean, sum, max, attention; jumping knowledge:
             last, sum, max, cat). In Python also a function that makes one of your own.
+        start: Where the student begins: "default" (what it learned from many molecules without labels, which comes with
+            iem for gin), "none" (fresh weights), or a folder that "iem teach" wrote [default; paper: none].
         teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, "none", or "priors": no picture at all,
             but the prior questions as further tasks of weight --ke, answered from the molecule itself.
         teacher_view: What the teacher sees (Table 4): "3d" views of a conformer, the "2d" depiction (for a teacher that
@@ -156,7 +163,7 @@ def fit(
         compare: Also train the same student with the same seeds without the teacher: did the pictures help?
         epochs: At most so many passes over the training part [100].
         batch_size: Molecules per step [32].
-        lr: Learning rate [0.001].
+        lr: Learning rate [0.001; 0.0003 for a student that has learned before].
         ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
             among 0, 0.001, 0.01, 0.1, 1 and 5, in twelve further trainings at most.
         te: Weight of the task enhancer, λ_TE [0.1]; likewise. One of the two at 0 leaves the other alone (Table 6).
@@ -216,6 +223,7 @@ def fit(
         targets=(target,) if isinstance(target, str) else tuple(target),
         asked=task,
         student=student,
+        start=start or ("none" if preset == "paper" else "default"),
         guidance=guidance,
         recipe=replace(PRESETS[preset], **chosen),
         preset=preset,

@@ -24,11 +24,12 @@ from iem.students import architectures as architectures  # these two register th
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import save_model
+from iem.students.starts import Start, find_start
 from iem.workflows.batching import Molecules
 from iem.workflows.console import console, progress, say
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.estimate import drawing_seconds, epoch_seconds, words
-from iem.workflows.fit import PICTURELESS, TRIALS, FitRecipe, Guidance
+from iem.workflows.fit import LR, PICTURELESS, TRIALS, FitRecipe, Guidance
 from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, summary
 from iem.workflows.questions import FLAT, Answers, answered
@@ -46,6 +47,7 @@ def fit_table(
     targets: Sequence[str],
     asked: Task | None,
     student: str | Callable[..., Student],
+    start: str,
     guidance: Guidance,
     recipe: FitRecipe,
     preset: str,
@@ -59,6 +61,7 @@ def fit_table(
     if compare and teacher == "none":
         raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
     build_student(student, dropout=recipe.dropout)
+    begin = find_start(start, student if isinstance(student, str) else None)
     guide = None if teacher in PICTURELESS else load_teacher(teacher, view=guidance.view)
     exclude = () if split in ("scaffold", "random") else (split,)
     table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
@@ -71,10 +74,11 @@ def fit_table(
         extra = read_unlabelled(
             guidance.unlabelled, table.keys, parts, smiles=smiles, transductive=guidance.transductive
         )
-    recipe = resolved(recipe)
+    recipe = resolved(recipe, begin)
     settings = {
         "table": _content(table, parts),
         "student": name_of(student),
+        "start": begin.digest[:16] if begin else "none",
         "teacher": str(teacher) if guide is None else artifact_of(guide),
         "teacher_view": guidance.view,
         "image_fraction": guidance.fraction,
@@ -104,7 +108,7 @@ def fit_table(
     labels = np.full((len(keys), len(table.targets)), np.nan)
     labels[: len(table.keys)] = table.labels
     molecules = graphs_of(keys, labels, student, guide.teacher.dim if guide else 0)
-    study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra)
+    study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra, begin)
     if teacher == "priors":
         study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
     arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
@@ -116,8 +120,10 @@ def fit_table(
     return finish(study, results, states, settings, notes, out)
 
 
-def resolved(recipe: FitRecipe) -> FitRecipe:
-    """The recipe with every choice made that the device decides."""
+def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
+    """The recipe with every choice made that the device or the student's beginning decides."""
+    if recipe.lr is None:
+        recipe = replace(recipe, lr=LR[start is not None])
     if recipe.precision != "auto":
         return recipe
     return replace(recipe, precision="bf16" if computes_in_bf16() else "float32")

@@ -27,6 +27,9 @@ class Method:
     """The teacher never learned anything."""
     priors: bool = False
     """The teacher's questions as plain auxiliary tasks, answered from the molecule."""
+    start: Literal["none", "pictures", "priors"] = "none"
+    """Who taught the student before, on many molecules without labels: nobody, a teacher of pictures, or the questions
+    alone."""
 
     @property
     def is_seeded(self) -> bool:
@@ -49,6 +52,10 @@ METHODS: dict[str, Method] = {
         )
         for share in (5, 10, 20, 50)
     },
+    "start": Method(about="head start from pictures, the student alone", start="pictures"),
+    "start+iem": Method(about="head start from pictures, both enhancers", sees="3d", start="pictures", **TAUGHT),
+    "start+ke": Method(about="head start from pictures, knowledge enhancer", sees="3d", ke=True, start="pictures"),
+    "priors start": Method(about="head start from the questions alone, no picture", start="priors"),
     "priors": Method(about="the teacher's questions as auxiliary tasks, no picture", priors=True),
     "shuffled": Method(about="both enhancers, pictures of other molecules", sees="3d", shuffled=True, **TAUGHT),
     "untrained": Method(about="both enhancers, a teacher that learned nothing", sees="3d", untrained=True, **TAUGHT),
@@ -59,5 +66,5 @@ METHODS: dict[str, Method] = {
     "descriptors+gb": Method(about="gradient boosting on RDKit's descriptors", model="gb", sees="descriptors"),
     "probe": Method(about="linear model on the teacher's features", model="probe", sees="3d"),
 }
-"""By name. ``priors``, ``shuffled``, ``untrained``, ``descriptors`` and ``ecfp`` are controls: only what beats them is
-owed to the pictures."""
+"""By name. ``priors``, ``priors start``, ``shuffled``, ``untrained``, ``descriptors`` and ``ecfp`` are controls: only
+what beats them is owed to the pictures."""

@@ -94,6 +94,8 @@ def write_fit_report(
 def lessons(study: "Study", view: str) -> list[str]:
     """What the student learned from besides labels, in sentences."""
     recipe, found = study.recipe, []
+    if study.start is not None:
+        found.append(f"It begins, with a teacher or without, {study.start}.")
     if study.guide is not None:
         found.append(f"A teacher was shown {VIEWS[view]}; its weights are λ_KE {recipe.ke} and λ_TE {recipe.te}.")
         if study.fraction < 1:

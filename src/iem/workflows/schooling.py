@@ -11,6 +11,7 @@ from iem.data.tables import Table
 from iem.records import Split
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
+from iem.students.starts import Start
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.batching import shown
 from iem.workflows.distilling import outputs_of, train_student
@@ -34,6 +35,8 @@ class Classroom(NamedTuple):
     recipe: FitRecipe
     answers: Path
     """Folder for the answers to prior questions."""
+    start: Start | None = None
+    """What the student has learned before."""
 
 
 def outputs_by(
@@ -73,6 +76,8 @@ def _taught(
     network, bf16 = build_student(name, dropout=recipe.dropout), recipe.precision == "bf16"
     predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, bf16=bf16)
     predictor.fit_scale(table.labels[split.train])
+    if room.start is not None:
+        room.start.give(predictor)
     lesson = Lesson.of(
         recipe,
         task=room.task,

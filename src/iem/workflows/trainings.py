@@ -16,6 +16,7 @@ from iem.records import Geometry, Split
 from iem.report.text import plural
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
+from iem.students.starts import Start
 from iem.workflows.batching import Molecules, shown
 from iem.workflows.console import progress, say
 from iem.workflows.distilling import Trained, outputs_of, train_student
@@ -61,6 +62,8 @@ class Study(NamedTuple):
     fraction: float = 1.0
     """Of the molecules to learn from that have pictures."""
     unlabelled: Unlabelled | None = None
+    start: Start | None = None
+    """What the student has learned before; with and without help it begins there."""
 
     @property
     def aid(self) -> str:
@@ -94,12 +97,14 @@ class Study(NamedTuple):
 
 
 def new_predictor(study: Study, seed: int) -> Predictor:
-    """A student with fresh weights that follow from the seed."""
+    """A student that begins where it should; weights that are fresh follow from the seed."""
     torch.manual_seed(seed)
     student = build_student(study.student, dropout=study.recipe.dropout)
     bf16 = study.recipe.precision == "bf16"
     predictor = Predictor(student, tasks=len(study.table.targets), task=study.task, bf16=bf16)
     predictor.fit_scale(study.table.labels[study.split.train])
+    if study.start is not None:
+        study.start.give(predictor)
     return predictor
 
 
