@@ -18,10 +18,11 @@ from iem.data.published import TABLE1, TABLE2, reported
 from iem.data.tables import read_table
 from iem.errors import ArtifactError, ConfigError, UnknownNameError
 from iem.records import Split
+from iem.report.contests import critical_differences
 from iem.workflows import benchmarking, comparing
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
-from iem.workflows.comparing import Row, gaps_of, holm, ranks, read_results, rows_of
+from iem.workflows.comparing import Row, critical_difference, gaps_of, holm, ranks, read_results, rows_of
 from iem.workflows.methods import METHODS
 from iem.workflows.questions import standardised
 from iem.workflows.schooling import _withheld
@@ -234,6 +235,19 @@ def test_ranks_are_over_the_tables_that_all_have():
         Row("esol", "none", "ecfp+rf", "scaffold", {0: 0.1}, 0),
     ]
     assert ranks(rows) == [("gin plain", 1.5, 2), ("gin iem", 1.5, 2)]
+
+
+def test_the_critical_difference_is_that_of_the_literature():
+    assert critical_difference(5, 30) == pytest.approx(2.728 * np.sqrt(5 * 6 / (6 * 30)), abs=1e-3)  # Demšar, table 5
+    assert critical_difference(2, 10) == pytest.approx(1.960 * np.sqrt(2 * 3 / 60), abs=1e-3)
+
+
+def test_a_bar_joins_what_the_tables_cannot_tell_apart():
+    ranks = [("one", 1.2), ("two", 2.0), ("three", 2.8), ("four", 4.5)]
+    wide, narrow = critical_differences(ranks, 1.5), critical_differences(ranks, 0.1)
+    bars = [picture.count("stroke-width: 3") for picture in (wide, narrow)]
+    assert bars == [2, 0], "one to two and two to three"
+    assert all(name in wide for name, _ in ranks)
 
 
 def test_runs_of_other_settings_are_not_mixed():

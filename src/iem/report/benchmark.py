@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from iem.report import figures
+from iem.report import contests
 from iem.report.html import filled
 
 
@@ -26,6 +26,8 @@ class BenchmarkContent:
     """What is compared; mean difference, low and high end of its interval, corrected p, beyond one deviation."""
     ranks: Sequence[tuple[str, float, int]]
     """Student and method, mean rank, number of tables; best first."""
+    critical: float | None
+    """Least difference of mean ranks that means something; None where there are no ranks."""
     runs: int
     hours: float
     """Of one core, in all."""
@@ -41,10 +43,21 @@ def benchmark_page(content: BenchmarkContent) -> str:
         found.append(
             {
                 "title": "Differences to the student alone",
-                "svg": Markup(figures.forest([gap[:4] for gap in content.gaps])),
+                "svg": Markup(contests.forest([gap[:4] for gap in content.gaps])),
                 "caption": "Mean over seeds with its 95 % confidence interval; right of zero is better. ROC-AUC in "
                 "points, RMSE in per cent.",
                 "alt": content.summary,
             }
         )
-    return filled("benchmark.html.j2", content=content, figures=found)
+    line: list[dict[str, Any]] = []
+    if content.ranks and content.critical is not None:
+        line.append(
+            {
+                "title": "Mean ranks",
+                "svg": Markup(contests.critical_differences([rank[:2] for rank in content.ranks], content.critical)),
+                "caption": f"Over {content.ranks[0][2]} tables, 1 is best. A bar joins what differs by less than the "
+                "critical difference of Nemenyi's test at 5 %: these tables cannot tell it apart.",
+                "alt": "; ".join(f"{name}: {place:.2f}" for name, place, _ in content.ranks),
+            }
+        )
+    return filled("benchmark.html.j2", content=content, figures=found, ranking=line)

@@ -59,14 +59,14 @@ class Curve(NamedTuple):
 
 
 @contextmanager
-def _styled(name: str) -> Iterator[None]:
+def styled(name: str) -> Iterator[None]:
     """The house style; the name keeps the ids of several figures on one page apart."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's fonts draw it, not ours
         yield
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -88,7 +88,7 @@ def _grid(panels: int, *, height: float = 2.5) -> tuple[Figure, list[Axes]]:
     return figure, axes[:panels]
 
 
-def _short(name: str, most: int = 30) -> str:
+def short(name: str, most: int = 30) -> str:
     """A column name that leaves room for its figure; the tables have it whole."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
@@ -101,7 +101,7 @@ def _legend(axes: Axes, **options: Any) -> None:
 def learning_curves(curves: Sequence[Curve], metric: str) -> str:
     """Training loss and validation score by epoch, one line per training; a dot where the kept weights are from."""
     larger = metric == "roc_auc"
-    with _styled("learning"):
+    with styled("learning"):
         figure = Figure(figsize=(7.4, 2.8))
         left, right = figure.subplots(1, 2)
         colour = dict(zip(dict.fromkeys(curve.arm for curve in curves), COLOURS, strict=False))
@@ -120,7 +120,7 @@ def learning_curves(curves: Sequence[Curve], metric: str) -> str:
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend(left)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _roc(labels: np.ndarray, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -141,7 +141,7 @@ def roc_curves(labels: np.ndarray, outputs: Mapping[str, np.ndarray]) -> str:
         outputs: for each arm the probabilities, of the same shape.
     """
     steps = np.linspace(0, 1, 201)
-    with _styled("roc"):
+    with styled("roc"):
         figure = Figure(figsize=(4.2, 3.9))
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
@@ -163,7 +163,7 @@ def roc_curves(labels: np.ndarray, outputs: Mapping[str, np.ndarray]) -> str:
             ylim=(-0.01, 1.01),
         )
         _legend(axes, loc="lower right")
-        return _svg(figure)
+        return svg(figure)
 
 
 def target_scores(per_target: Mapping[str, Mapping[str, Mapping[str, Any]]], metric: str) -> str:
@@ -177,7 +177,7 @@ def target_scores(per_target: Mapping[str, Mapping[str, Mapping[str, Any]]], met
     scored = [name for name, part in first.items() if part["mean"] is not None]
     order = sorted(scored, key=lambda name: first[name]["mean"], reverse=metric != "roc_auc")
     named = len(order) <= 60
-    with _styled("targets"):
+    with styled("targets"):
         figure = Figure(figsize=(6.4, 1.1 + 0.19 * len(order) if named else 4.5))
         axes = figure.subplots()
         for shift, shade, (arm, parts) in zip((0.0, -0.25, -0.5), COLOURS, per_target.items(), strict=False):
@@ -194,14 +194,14 @@ def target_scores(per_target: Mapping[str, Mapping[str, Mapping[str, Any]]], met
                 label=arm,
             )
         if named:
-            axes.set_yticks(range(len(order)), [_short(name, 45) for name in order])
+            axes.set_yticks(range(len(order)), [short(name, 45) for name in order])
         else:
             axes.set(yticks=[], ylabel=f"{len(order)} targets, best on top")
         if metric == "roc_auc":
             axes.axvline(0.5, color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set(xlabel=f"test {METRIC_NAMES[metric]}", ylim=(-1, len(order) - 0.3))
         _legend(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(COLOURS))
-        return _svg(figure)
+        return svg(figure)
 
 
 def parity(labels: np.ndarray, outputs: np.ndarray, targets: Sequence[str], units: Mapping[str, str]) -> str:
@@ -213,7 +213,7 @@ def parity(labels: np.ndarray, outputs: np.ndarray, targets: Sequence[str], unit
         targets: names of the columns.
         units: by target, where known.
     """
-    with _styled("parity"):
+    with styled("parity"):
         figure, panels = _grid(min(len(targets), PANELS), height=3.9 if len(targets) == 1 else 2.6)
         for axes, name, truth, output in zip(panels, targets, labels.T, outputs.T, strict=False):
             known = ~np.isnan(truth)
@@ -230,9 +230,9 @@ def parity(labels: np.ndarray, outputs: np.ndarray, targets: Sequence[str], unit
                 axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
                 rmse = float(np.sqrt(np.mean((truth - output) ** 2)))
                 axes.text(0.04, 0.95, f"RMSE {number(rmse)}", transform=axes.transAxes, va="top")
-            axes.set(title=_short(name), xlabel=f"measured{unit}", ylabel=f"predicted{unit}")
+            axes.set(title=short(name), xlabel=f"measured{unit}", ylabel=f"predicted{unit}")
             axes.set_aspect("equal")
-        return _svg(figure)
+        return svg(figure)
 
 
 def label_distributions(
@@ -246,7 +246,7 @@ def label_distributions(
         units: by target, where known.
         whole: what the shares are shares of.
     """
-    with _styled("labels"):
+    with styled("labels"):
         figure, panels = _grid(min(len(targets), PANELS), height=2.6 if len(targets) == 1 else 2.2)
         for position, (axes, name) in enumerate(zip(panels, targets, strict=False)):
             columns = {part: labels[:, position] for part, labels in parts.items()}
@@ -257,9 +257,9 @@ def label_distributions(
                 if len(column):
                     weights = np.full(len(column), 100 / len(column))
                     axes.hist(column, bins.tolist(), weights=weights, histtype="step", color=shade, label=part)
-            axes.set(title=_short(name), xlabel=units.get(name) or "value", ylabel=f"% of {whole}")
+            axes.set(title=short(name), xlabel=units.get(name) or "value", ylabel=f"% of {whole}")
         _legend(panels[0])
-        return _svg(figure)
+        return svg(figure)
 
 
 def differences(
@@ -280,7 +280,7 @@ def differences(
     """
     pairs = zip(taught, plain, strict=True)
     gaps = [one - other for one, other in pairs if one is not None and other is not None]
-    with _styled("difference"):
+    with styled("difference"):
         figure = Figure(figsize=(5.6, 1.5))
         axes = figure.subplots()
         axes.axvline(0, color=INK, alpha=0.5, linewidth=0.8)
@@ -298,7 +298,7 @@ def differences(
         axes.grid(visible=False, axis="y")
         reach = max([abs(value) for value in [*gaps, *(interval or [])]], default=1.0) * 1.15 or 1.0
         axes.set_xlim(-reach, reach)
-        return _svg(figure)
+        return svg(figure)
 
 
 def atom_counts(atoms: Mapping[str, np.ndarray]) -> str:
@@ -309,7 +309,7 @@ def atom_counts(atoms: Mapping[str, np.ndarray]) -> str:
     """
     total = np.sum(list(atoms.values()), axis=0)
     last = int(np.searchsorted(np.cumsum(total), 0.995 * total.sum())) + 1  # a few giants would leave no room
-    with _styled("atoms"):
+    with styled("atoms"):
         figure = Figure(figsize=(7.4, 3.2))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         below, shares_below = np.zeros(last + 1), np.zeros(last + 1)
@@ -324,7 +324,7 @@ def atom_counts(atoms: Mapping[str, np.ndarray]) -> str:
         lower.set(xlabel="heavy atoms", ylabel="% of a size", ylim=(0, 100))
         upper.xaxis.set_major_locator(MaxNLocator(integer=True))
         _legend(upper, loc="upper right")
-        return _svg(figure)
+        return svg(figure)
 
 
 def element_shares(shares: Mapping[str, float]) -> str:
@@ -333,7 +333,7 @@ def element_shares(shares: Mapping[str, float]) -> str:
     Args:
         shares: by symbol, of all molecules, most frequent first; at most some thirty.
     """
-    with _styled("elements"):
+    with styled("elements"):
         figure = Figure(figsize=(7.4, 2.4))
         axes = figure.subplots()
         axes.bar(list(shares), [100 * share for share in shares.values()], color=COLOURS[0], width=0.7)
@@ -341,27 +341,7 @@ def element_shares(shares: Mapping[str, float]) -> str:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(visible=False, axis="x")
         axes.margins(x=0.01)
-        return _svg(figure)
-
-
-def forest(gaps: Sequence[tuple[str, float, float, float]]) -> str:
-    """Differences with their intervals, one line each.
-
-    Args:
-        gaps: name, mean, low and high end; positive is better.
-    """
-    with _styled("forest"):
-        figure = Figure(figsize=(7.4, 0.6 + 0.22 * len(gaps)))
-        axes = figure.subplots()
-        axes.axvline(0, color=INK, alpha=0.5, linewidth=0.8)
-        for place, (_, mean, low, high) in enumerate(gaps):
-            shade = COLOURS[0] if low > 0 else COLOURS[3] if high < 0 else INK
-            axes.plot([low, high], [place, place], color=shade, linewidth=1.8)
-            axes.plot(mean, place, "D", color=shade, markersize=4)
-        axes.set_yticks(range(len(gaps)), [_short(name, 48) for name, *_ in gaps])
-        axes.set(ylim=(len(gaps) - 0.4, -0.6), xlabel="difference, positive is better")
-        axes.grid(visible=False, axis="y")
-        return _svg(figure)
+        return svg(figure)
 
 
 def teacher_losses(curve: Sequence[Mapping[str, float]], best: float) -> str:
@@ -376,7 +356,7 @@ def teacher_losses(curve: Sequence[Mapping[str, float]], best: float) -> str:
     panels = {"all tasks": {"": "loss"}, "contrast": {"": "contrast"}}
     panels |= {name: {"3D": f"3d_{name}", "2D": f"2d_{name}"} for name in priors}
     visits = np.array([point["visits"] for point in curve]) / 1000
-    with _styled("teacher"):
+    with styled("teacher"):
         figure, axes = _grid(len(panels), height=2.1)
         for place, (title, lines) in zip(axes, panels.items(), strict=True):
             for shade, (picture, name) in zip(COLOURS, lines.items(), strict=False):
@@ -394,4 +374,4 @@ def teacher_losses(curve: Sequence[Mapping[str, float]], best: float) -> str:
             place.set(xlabel="molecules seen, in thousands")
         for place in axes[0], axes[2]:
             _legend(place)
-        return _svg(figure)
+        return svg(figure)

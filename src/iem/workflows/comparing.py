@@ -20,8 +20,8 @@ from iem.workflows.console import say
 from iem.workflows.methods import METHODS
 
 BASELINE = "plain"
-OF_THE_TEACHER = ("ke", "ke_scale", "te", "te_head", "ramp")
-"""Settings of a recipe that a student alone does not have."""
+OF_THE_METHOD = ("ke", "ke_scale", "te", "te_head", "ramp", "lr")
+"""Settings of a recipe that belong to a method: the teacher's, and the learning rate, which a head start lowers."""
 LEAST = 3
 """Seeds from which a difference is tested."""
 
@@ -98,7 +98,7 @@ def write_report(out: Path) -> None:
     if not results:
         raise ArtifactError(f"{out} holds no finished run; iem benchmark makes some")
     rows, causes = rows_of(results)
-    gaps = gaps_of(rows)
+    gaps, places = gaps_of(rows), ranks(rows)
     write_lines(out, results)
     write_bytes(out / "results.md", markdown(rows, gaps).encode())
     content = BenchmarkContent(
@@ -110,7 +110,8 @@ def write_report(out: Path) -> None:
             for row in rows
         ],
         gaps=[(label(gap), gap.mean, gap.low, gap.high, gap.p, gap.beyond) for gap in gaps],
-        ranks=ranks(rows),
+        ranks=places,
+        critical=critical_difference(len(places), places[0][2]) if places else None,
         runs=len(results),
         hours=sum(result["seconds"] for result in results) / 3600,
         causes=causes,
@@ -132,7 +133,7 @@ def rows_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Row], dict[str, 
     for result in results:
         settings = result["settings"]
         where = (settings["dataset"], settings["student"], settings["method"], settings["split"])
-        rest = {name: settings.get(name) for name in ("version", "teacher", "recipe")}
+        rest = {name: settings.get(name) for name in ("version", "teacher", "start", "recipe")}
         groups[where][json.dumps(rest, sort_keys=True)].append(result)
         for name, value in rest.items():
             if value is not None:
@@ -150,7 +151,7 @@ def rows_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Row], dict[str, 
 
 
 def _training(settings: Mapping[str, Any]) -> str:
-    recipe = {name: value for name, value in (settings.get("recipe") or {}).items() if name not in OF_THE_TEACHER}
+    recipe = {name: value for name, value in (settings.get("recipe") or {}).items() if name not in OF_THE_METHOD}
     return json.dumps([settings["version"], recipe], sort_keys=True)
 
 
@@ -211,6 +212,20 @@ def ranks(rows: Sequence[Row]) -> list[tuple[str, float, int]]:
     )
 
 
+def critical_difference(ways: int, tables: int) -> float:
+    """Difference of two mean ranks that chance exceeds once in twenty times (Nemenyi's test).
+
+    Args:
+        ways: methods that are ranked, at least two.
+        tables: on which they are ranked.
+
+    References:
+        Demšar, J. Mach. Learn. Res. 2006, 7, 1-30, whose table 5 has the quantiles.
+    """
+    quantile = float(stats.studentized_range.ppf(0.95, ways, np.inf)) / np.sqrt(2)
+    return float(quantile * np.sqrt(ways * (ways + 1) / (6 * tables)))
+
+
 def score(row: Row) -> str:
     """``74.3 ± 0.9 (10)`` in per cent, or RMSE in its unit; the number of seeds behind it."""
     return f"{written(row.dataset, row.mean, row.std)} ({len(row.seeds)})"
@@ -234,29 +249,41 @@ def label(gap: Gap) -> str:
     return f"{DATASETS[gap.dataset].title}, {gap.student}, {gap.method}{split}"
 
 
+CLAIMS = {
+    "iem": "with pictures",
+    "start": "with a head start from pictures",
+    "priors start": "with a head start from the prior questions alone, without any picture",
+}
+"""What is said of a method in a summary."""
+
+
 def summary(rows: Sequence[Row], gaps: Sequence[Gap]) -> str:
-    """In a few sentences: how often the pictures helped, and whether the controls do as well."""
-    taught = [gap for gap in gaps if gap.method == "iem"]
-    if not taught:
-        return f"{plural(len(rows), 'score')}; nothing to compare with the student alone yet."
-    better, worse = sum(gap.low > 0 for gap in taught), sum(gap.high < 0 for gap in taught)
-    means = [gap.mean for gap in taught if DATASETS[gap.dataset].task == "classification"]
-    text = (
-        f"Of {plural(len(taught), 'comparison')} of a student with and without pictures, {better} got better and "
-        f"{worse} worse with a 95 % interval that excludes zero; {sum(gap.beyond for gap in taught)} by more "
-        f"than a standard deviation of the student alone (better)."
-    )
-    if means:
-        text += f" Mean change of ROC-AUC: {np.mean(means):+.1f} points over {plural(len(means), 'comparison')}."
-    places = {(gap.dataset, gap.student, gap.split): gap for gap in taught}
+    """In a few sentences: how often the pictures and a head start helped, and whether the controls do as well."""
+    sentences = []
+    for method, words in CLAIMS.items():
+        some = [gap for gap in gaps if gap.method == method]
+        if not some:
+            continue
+        better, worse = sum(gap.low > 0 for gap in some), sum(gap.high < 0 for gap in some)
+        sentences.append(
+            f"Of {plural(len(some), 'comparison')} of a student {words} and the student alone, {better} got better and "
+            f"{worse} worse with a 95 % interval that excludes zero; {sum(gap.beyond for gap in some)} by more than a "
+            "standard deviation of the student alone (better)."
+        )
+        if means := [gap.mean for gap in some if DATASETS[gap.dataset].task == "classification"]:
+            over = plural(len(means), "comparison")
+            sentences.append(f"Mean change of ROC-AUC: {np.mean(means):+.1f} points over {over}.")
+        if means := [gap.mean for gap in some if DATASETS[gap.dataset].task == "regression"]:
+            sentences.append(f"Mean change of RMSE: {-np.mean(means):+.1f} % over {plural(len(means), 'comparison')}.")
+    places = {(gap.dataset, gap.student, gap.split): gap for gap in gaps if gap.method == "iem"}
     controls = [gap for gap in gaps if gap.method == "priors" and (gap.dataset, gap.student, gap.split) in places]
     if controls:
         as_good = sum(gap.mean >= places[gap.dataset, gap.student, gap.split].mean for gap in controls)
-        text += (
-            f" The same questions as plain auxiliary tasks, without any picture, did as well or better in {as_good} of "
+        sentences.append(
+            f"The same questions as plain auxiliary tasks, without any picture, did as well or better in {as_good} of "
             f"{len(controls)}."
         )
-    return text
+    return " ".join(sentences) or f"{plural(len(rows), 'score')}; nothing to compare with the student alone yet."
 
 
 def markdown(rows: Sequence[Row], gaps: Sequence[Gap]) -> str:
