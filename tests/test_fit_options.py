@@ -19,7 +19,7 @@ from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import prior_heads
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
-from iem.workflows import distilling, embed, questions
+from iem.workflows import distilling, embed, questions, trainings
 from iem.workflows.batching import Molecules, shown
 from iem.workflows.distilling import outputs_of, train_student
 from iem.workflows.embed import load_teacher
@@ -404,3 +404,64 @@ def test_every_prior_weighs_alike_in_units_of_the_teachers_answers(tmp_path):
 def test_options_that_cannot_be_meant(table, tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
         iem.fit(table, out=tmp_path / "model", **options)
+
+
+def test_training_stops_when_patience_is_at_an_end(table, tmp_path, monkeypatch):
+    epochs = []
+
+    def count(*arguments, **options):
+        trained = train_student(*arguments, **options)
+        epochs.append(len(trained.curve))
+        return trained
+
+    monkeypatch.setattr(trainings, "train_student", count)
+    options = QUICK | {"epochs": 12, "teacher": "none", "lr": 10.0}  # after which little gets better
+    for patience in (0, 1):
+        iem.fit(table, out=tmp_path / str(patience), patience=patience, **options)
+    assert epochs[0] == 12
+    assert epochs[1] < 12
+
+
+@pytest.fixture(scope="module")
+def beginning(tmp_path_factory):
+    """A student with weights of its own, as ``iem teach`` leaves one."""
+    torch.manual_seed(7)
+    predictor = Predictor(build_student(QUICK["student"], dropout=0.0), tasks=1, task="regression")
+    kept = {name: value for name, value in predictor.state_dict().items() if name.startswith(("student.", "project."))}
+    card = {"student": QUICK["student"], "teacher": None, "corpus": {"molecules": 25}, "recipe": {"visits": 48}}
+    folder = tmp_path_factory.mktemp("beginning")
+    artifact.save(folder, kept, card, kind="student")
+    return folder
+
+
+def test_a_student_begins_where_it_is_told_with_and_without_a_teacher(table, both, beginning, tmp_path, monkeypatch):
+    begun = []
+
+    def look(predictor, *arguments, **options):
+        begun.append(predictor.state_dict()["student.atoms.table.weight"].clone())
+        return train_student(predictor, *arguments, **options)
+
+    monkeypatch.setattr(trainings, "train_student", look)
+    metrics = iem.fit(table, out=tmp_path / "one", teacher=str(both), compare=True, start=str(beginning), **QUICK)
+    wanted = artifact.load(beginning, kind="student")[0]["student.atoms.table.weight"]
+    assert len(begun) == 2
+    assert all(torch.equal(some, wanted) for some in begun)
+    assert "without_teacher" in metrics
+    settings = json.loads((tmp_path / "one" / "run.json").read_text())
+    assert settings["start"] == artifact.read_card(beginning, kind="student")["digest"][:16]
+    assert settings["lr"] == 3e-4
+    report = (tmp_path / "one" / "report.html").read_text()
+    assert "with what it learned from the prior questions alone on 25 molecules without labels" in report
+
+    begun.clear()
+    iem.fit(table, out=tmp_path / "two", teacher="none", start="none", **QUICK)
+    assert not torch.equal(begun[0], wanted)
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["lr"] == 1e-3
+    with pytest.raises(ConfigError, match=r"--start is 'none', but .* holds a run with"):
+        iem.fit(table, out=tmp_path / "one", teacher=str(both), compare=True, start="none", **QUICK)
+
+
+def test_a_start_that_is_another_students_is_refused(table, beginning, tmp_path):
+    with pytest.raises(ConfigError, match="it holds the student gin:width=16,layers=2; say --student"):
+        iem.fit(table, out=tmp_path / "out", start=str(beginning), **(QUICK | {"student": "gin:width=8"}))
+    assert not (tmp_path / "out").exists()

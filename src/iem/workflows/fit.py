@@ -116,6 +116,7 @@ def fit(
     seeds: int = 1,
     compare: bool = False,
     epochs: int | None = None,
+    patience: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
     ke: float | Literal["auto"] | None = None,
@@ -162,6 +163,7 @@ def fit(
         seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
         compare: Also train the same student with the same seeds without the teacher: did the pictures help?
         epochs: At most so many passes over the training part [100].
+        patience: Epochs without a better validation score after which training stops; 0 is never [30; paper: 0].
         batch_size: Molecules per step [32].
         lr: Learning rate [0.001; 0.0003 for a student that has learned before].
         ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
@@ -186,6 +188,7 @@ def fit(
     )
     given = {
         "epochs": epochs,
+        "patience": patience,
         "batch_size": batch_size,
         "lr": lr,
         "ke": ke,
@@ -202,8 +205,10 @@ def fit(
         if name in CHOICES:
             check_choice(option, value, CHOICES[name])
         elif value != "auto":
-            check_positive(option, value, zero=name in ("ke", "te", "ramp"))
+            check_positive(option, value, zero=name in ("ke", "te", "ramp", "patience"))
     check_jobs(jobs)
+    if patience == 0:
+        chosen["patience"] = None
     if chosen.get("batch_size") == 1:
         raise ConfigError("--batch-size", 1, "batch normalisation needs at least two molecules per step")
     if teacher in PICTURELESS and chosen.get("ke_scale", "none") != "none":
