@@ -93,8 +93,8 @@ def _graphs(student: Student, mols: Sequence[Mol], texts: Sequence[str]) -> tupl
             continue
         except Exception as error:
             raise ContractError(
-                f"featurize fails for {text!r} with {type(error).__name__}: {error}; for a molecule that it cannot take "
-                "it must raise iem.errors.MoleculeError"
+                f"featurize fails for {text!r} with {_said(error)}; for a molecule that it cannot take it must raise "
+                "iem.errors.MoleculeError"
             ) from error
         known.append(place)
     if len(known) < 2:
@@ -170,8 +170,7 @@ def _compare_graphs(student: Student, mols: list[Mol], texts: list[str], feature
         sent = [pickle.loads(dumps(featurize(mol))) for mol in mols]
     except Exception as error:
         raise ContractError(
-            f"worker processes make graphs, but featurize or a graph cannot be sent to another process: "
-            f"{type(error).__name__}: {error}"
+            f"worker processes make graphs, but featurize or a graph cannot be sent to another process: {_said(error)}"
         ) from error
     _same(seen(sent), features, texts, "the graph of {} that comes from another process is not the one made in this one")
 
@@ -188,7 +187,7 @@ def _compare_copy(
         _network(copy).load_state_dict(load(save({name: value.clone() for name, value in state.items()})))
     except RuntimeError as error:
         raise ContractError(
-            f"the state_dict of one student does not fit another one of the same factory: {' '.join(str(error).split())}"
+            f"the state_dict of one student does not fit another one of the same factory: {_said(error)}"
         ) from error
     _network(copy).eval()
     _same(
@@ -205,6 +204,11 @@ def _same(found: Tensor, wanted: Tensor, texts: Sequence[str], complaint: str) -
     gaps = (found - wanted).abs().amax(dim=1)
     if gaps.max() > TOLERANCE * wanted.abs().max():
         raise ContractError(complaint.format(repr(texts[int(gaps.argmax())])))
+
+
+def _said(error: Exception) -> str:
+    """An error of somebody else's code, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _finite(tensor: Tensor) -> bool:
