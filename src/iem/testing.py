@@ -34,8 +34,8 @@ MOLECULES = (
     "[Fe+2].c1cc[cH-]c1.c1cc[cH-]c1",
     "FS(F)(F)(F)(F)F",
 )
-"""Methane, a lone ion, a wildcard, a salt with water, a zwitterion, a stereocentre, double bonds (E and Z), a radical, a
-large ring, caffeine, morphine, a sandwich complex, six neighbours."""
+"""Methane, a lone ion, a wildcard, a salt with water, a zwitterion, a stereocentre, double bonds (E and Z), a radical,
+a large ring, caffeine, morphine, a sandwich complex, six neighbours."""
 
 DROPOUT, STEPS, LR = 0.5, 5, 0.01
 TOLERANCE = 1e-4
@@ -172,7 +172,9 @@ def _compare_graphs(student: Student, mols: list[Mol], texts: list[str], feature
         raise ContractError(
             f"worker processes make graphs, but featurize or a graph cannot be sent to another process: {_said(error)}"
         ) from error
-    _same(seen(sent), features, texts, "the graph of {} that comes from another process is not the one made in this one")
+    _same(
+        seen(sent), features, texts, "the graph of {} that comes from another process is not the one made in this one"
+    )
 
 
 def _compare_copy(

@@ -1,4 +1,4 @@
-"""Molecules as graphs with two features per atom and two per bond, as most published checkpoints of graph networks want."""
+"""Molecules as graphs with two features per atom and two per bond, as most published checkpoints want them."""
 
 import numpy as np
 from rdkit.Chem import BondDir, BondType, ChiralType, Mol
