@@ -40,7 +40,8 @@ class BondTable(nn.Module):
 
     def rows(self) -> Float[Tensor, "codes width"]:
         """The sum for every bond code."""
-        total, *others = self.tables.parameters()
+        first, *others = self.tables.parameters()
+        total: Tensor = first
         for table in others:
             total = (total[:, None] + table).flatten(0, 1)
         return total

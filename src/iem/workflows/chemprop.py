@@ -32,8 +32,8 @@ class BestWeights(lightning.Callback):
 
 
 def new_model(task: str, tasks: int, transform: Any = None) -> Any:
-    """chemprop's model with the settings of ``chemprop train``: a D-MPNN of width 300 and depth 3, the sum over atoms
-    divided by 100, one hidden layer.
+    """The model that ``chemprop train`` makes: a D-MPNN of width 300 and depth 3, the sum over atoms divided by 100, and
+    one hidden layer.
 
     Args:
         task: ``classification`` or ``regression``.
@@ -98,5 +98,6 @@ def chemprop_outputs(
     )
     model.load_state_dict(best.weights)
     loader = chemprop.data.build_dataloader(dataset(keys, labels), BATCH_SIZE, shuffle=False)
-    outputs = torch.cat(quiet_trainer(max_epochs=1).predict(model, loader))
+    batches: Any = quiet_trainer(max_epochs=1).predict(model, loader)
+    outputs = torch.cat(batches)
     return outputs.double().numpy(), {"best_epoch": best.epoch + 1, "epochs": epochs}
