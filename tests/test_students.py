@@ -262,8 +262,8 @@ def test_nothing_falls_outside_the_vocabularies_of_hu(smiles):
 def test_students_with_the_features_of_hu_keep_the_contract_and_see_loops(name):
     check_student(f"{name}:features=hu,width=8,layers=2")
     network = build_student(f"{name}:features=hu,width=8,layers=1", dropout=0.0).eval()
-    network(network.collate([network.featurize(parse("[Na+]"))])).square().sum().backward()
-    assert network.bonds[0].tables[0].weight.grad.any(dim=1).nonzero().tolist() == [[hu.LOOP]]
+    network(network.collate([network.featurize(parse("CCO"))])).square().sum().backward()
+    assert network.bonds[0].tables[0].weight.grad.any(dim=1).nonzero().flatten().tolist() == [0, hu.LOOP]
 
 
 def test_a_model_knows_its_features(tmp_path):

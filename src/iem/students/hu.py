@@ -1,9 +1,10 @@
 """Molecules as graphs with two features per atom and two per bond, as most published checkpoints want them."""
 
 import numpy as np
+from rdkit import Chem
 from rdkit.Chem import BondDir, BondType, ChiralType, Mol
 
-from iem.chem.molecules import canonical, parse
+from iem.errors import MoleculeError
 from iem.students.features import FeatureSet, Graph
 
 ATOM_SIZES = (120, 3)
@@ -35,9 +36,11 @@ def featurize(mol: Mol) -> Graph:
     References:
         Hu et al., ICLR 2020, arXiv:1905.12265.
     """
-    text = canonical(mol)
+    text = Chem.MolToSmiles(mol)
     places = list(mol.GetPropsAsDict(includePrivate=True, includeComputed=True)["_smilesAtomOutputOrder"])
-    written, count = parse(text), len(places)
+    written, count = Chem.MolFromSmiles(text), len(places)
+    if written is None:
+        raise MoleculeError(text, "featurize", "RDKit does not read its own SMILES")
     atoms = np.empty((count, 2), np.int64)
     for place, atom in zip(places, map(written.GetAtomWithIdx, range(count)), strict=True):
         number = atom.GetAtomicNum()

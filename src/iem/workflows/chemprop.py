@@ -32,8 +32,8 @@ class BestWeights(lightning.Callback):
 
 
 def new_model(task: str, tasks: int, transform: Any = None) -> Any:
-    """The model that ``chemprop train`` makes: a D-MPNN of width 300 and depth 3, the sum over atoms divided by 100, and
-    one hidden layer.
+    """The model that ``chemprop train`` makes: a D-MPNN of width 300 and depth 3, the sum over atoms divided by 100,
+    and one hidden layer.
 
     Args:
         task: ``classification`` or ``regression``.
