@@ -1,6 +1,9 @@
 """The contract of students: it passes those that keep it, and names the clause that another one breaks."""
 
+import re
 import threading
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,7 +18,7 @@ from iem.students.gnn import JUMPING, READOUTS
 from iem.testing import MOLECULES, check_student
 from iem.workflows.distilling import Distillation
 
-WIDTH = 12
+WIDTH, DOCS = 12, Path(__file__).parent.parent / "docs"
 
 
 def counts(mol):
@@ -223,6 +226,18 @@ def test_the_check_leaves_the_random_numbers_of_others_alone():
     torch.manual_seed(3)
     check_student(bag(), smiles=["CCO", "CN"])
     assert torch.equal(torch.rand(4), wanted)
+
+
+def test_the_example_of_the_manual_runs(tmp_path, monkeypatch):
+    [section] = re.findall(r"## Your own network\n(.*?)\n## ", (DOCS / "students.md").read_text(), re.DOTALL)
+    [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    TABLE[["smiles", "y"]].to_csv("data.csv", index=False)
+    monkeypatch.setattr(iem, "fit", partial(iem.fit, teacher="none", split="random", epochs=1, jobs=1))
+    there: dict[str, object] = {}
+    exec(compile(code, "students.md", "exec"), there)
+    [prediction] = iem.load("model", student=there["bag_of_atoms"]).predict(["CCO"])["y"]
+    assert prediction == pytest.approx(1.5, abs=20)
 
 
 # In a fit
