@@ -1,33 +1,55 @@
-"""Molecules per second and core that learn: our training loop beside a plain torch-geometric one.
+"""Students in figures: molecules per second and core that learn, and from SMILES to a table of predictions.
 
     python benchmarks/students.py [--table bbbp] [--molecules 640] [--epochs 7] [--precision auto]
+                                  [--predict tox21] [--rounds 2]
 
-Both train a GIN of the same layer sizes on the same molecules, in batches of the same size, with one thread. Ours is
-what ``iem fit`` runs, without a teacher; the other is written as torch-geometric's examples are, with its
-``DataLoader``, ``Data`` objects, ``GINEConv`` and Adam. Epochs alternate, and the ratio is the median over pairs of one
-epoch each, in processor time, so that other work on the machine counts little. The last line is JSON.
+Training: our loop beside a plain torch-geometric one and beside chemprop, all on the same molecules, in batches of the
+same size, with one thread. Ours is what ``iem fit`` runs, without a teacher; the plain one is a GIN of the same layer
+sizes, written as torch-geometric's examples are, with its ``DataLoader``, ``Data`` objects, ``GINEConv`` and Adam;
+chemprop trains its default network as ``chemprop train`` does. Networks are of different size, so the figures come also
+per parameter (molecules per second × parameters). Epochs alternate, and a ratio is the median over rounds of one epoch
+each.
+
+Prediction: ``iem predict`` beside ``chemprop predict``, from a CSV of SMILES to a CSV of predictions, each a process of
+its own with one thread, start included, in turns.
+
+All times are processor time, so that other work on the machine counts little. The last line is JSON; without chemprop
+its figures are null.
 """
 
 import argparse
 import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Semaphore, Thread
 from time import process_time
+from typing import Any
 
+import lightning
 import numpy as np
+import pandas as pd
 import torch
 from rdkit import rdBase
 from torch import Tensor, nn
 
 from iem.chem.molecules import parse
 from iem.data.tables import Table, read_table
+from iem.errors import UnavailableError
+from iem.students.chemprop import installed
 from iem.students.features import featurize
 from iem.students.gnn import GIN
-from iem.students.predictor import TEACHER_DIM, Predictor
-from iem.workflows.distilling import Lesson, Molecules, train_student
-from iem.workflows.training import computes_in_bf16
+from iem.students.predictor import TEACHER_DIM, Predictor, save_model
+from iem.workflows.batching import Molecules
+from iem.workflows.chemprop import dataset, new_model
+from iem.workflows.distilling import train_student
+from iem.workflows.lessons import Lesson
+from iem.workflows.training import computes_in_bf16, quiet_trainer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)
@@ -101,6 +123,46 @@ def plain_epochs(smiles: Sequence[str], labels: np.ndarray, batch_size: int) -> 
     return epoch
 
 
+class Tick(lightning.Callback):
+    """Calls a function after every epoch."""
+
+    def __init__(self, tick: Callable[[], None]) -> None:
+        self.tick = tick
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self.tick()
+
+
+def chemprop_epochs(
+    model: Any, smiles: Sequence[str], labels: np.ndarray, batch_size: int, epochs: int
+) -> Callable[[], None]:
+    """A function that lets chemprop's own training go on for one epoch; it waits in a thread of its own."""
+    loader, go, done = installed().data.build_dataloader, Semaphore(0), Semaphore(0)
+    graphs = dataset(smiles, labels[:, None])
+    some = dataset(smiles[:32], labels[:32, None])
+
+    def tick() -> None:
+        done.release()
+        go.acquire()
+
+    def train() -> None:
+        torch.set_num_threads(1)
+        go.acquire()
+        trainer = quiet_trainer(max_epochs=epochs, callbacks=[Tick(tick)])
+        try:
+            trainer.fit(model, loader(graphs, batch_size, seed=0), loader(some, batch_size, shuffle=False))
+        finally:
+            done.release()
+
+    Thread(target=train, daemon=True).start()
+
+    def epoch() -> None:
+        go.release()
+        done.acquire()
+
+    return epoch
+
+
 def our_molecules(smiles: Sequence[str], labels: np.ndarray) -> Molecules:
     mols = [parse(text) for text in smiles]
     atoms = np.array([mol.GetNumHeavyAtoms() for mol in mols])
@@ -115,20 +177,15 @@ def some_molecules(table: Table, count: int) -> tuple[list[str], np.ndarray]:
     return [table.keys[row] for row in rows], table.labels[rows, 0]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", default="bbbp", help="name of a table of one class")
-    parser.add_argument("--molecules", type=int, default=640)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--epochs", type=int, default=7, help="pairs of epochs; one more warms up")
-    parser.add_argument("--precision", choices=["auto", "bf16", "float32"], default="auto")
-    options = parser.parse_args()
-    bf16 = computes_in_bf16() if options.precision == "auto" else options.precision == "bf16"
-    with rdBase.BlockLogs():
-        smiles, labels = some_molecules(read_table(options.table), options.molecules)
-        torch.manual_seed(0)
-        other_epoch = plain_epochs(smiles, labels, options.batch_size)
-        molecules = our_molecules(smiles, labels)
+def size(model: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def training_seconds(
+    options: argparse.Namespace, predictor: Predictor, others: dict[str, Callable[[], None]], molecules: Molecules
+) -> dict[str, np.ndarray]:
+    """Processor seconds of every epoch but the first, in turns; ours are called ``iem``."""
     lesson = Lesson(
         task="classification",
         epochs=options.epochs + 1,
@@ -140,33 +197,123 @@ def main() -> None:
         te_head="own",
         seed=0,
     )
-    predictor = Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification", bf16=bf16)
-    ours, others, began = [], [], process_time()
+    seconds: dict[str, list[float]] = {"iem": [], **{name: [] for name in others}}
+    began = process_time()
+
+    def lap(name: str) -> None:
+        nonlocal began
+        seconds[name].append(process_time() - began)
+        began = process_time()
 
     def tick(epoch: int, score: float) -> None:
-        nonlocal began
-        ours.append(process_time() - began)
-        began = process_time()
-        other_epoch()
-        others.append(process_time() - began)
-        began = process_time()
+        lap("iem")
+        for name, run in others.items():
+            run()
+            lap(name)
 
-    rows = np.arange(len(smiles))
+    rows = np.arange(len(molecules.graphs))
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint.ckpt"
         train_student(predictor, molecules, rows, rows[:32], lesson, heads=None, checkpoint=checkpoint, tick=tick)
-    ratios = np.divide(others, ours)[1:]
-    speeds = [len(smiles) / float(np.median(seconds[1:])) for seconds in (ours, others)]
-    print(f"ours {speeds[0]:.0f}, plain torch-geometric {speeds[1]:.0f} molecules per second of one core")
+    return {name: np.array(values[1:]) for name, values in seconds.items()}
+
+
+def child_seconds(command: Sequence[object], folder: Path) -> float:
+    """Processor seconds of a command and all that it starts, on one thread."""
+
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    before = used()
+    words, environment = list(map(str, command)), os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(words)} failed:\n{done.stderr}")
+    return used() - before
+
+
+def prediction_seconds(smiles: Sequence[str], rounds: int, *, chemprop: bool) -> dict[str, list[float]]:
+    """From a CSV of SMILES to a CSV of predictions, in turns, by networks of the usual size with fresh weights."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pd.DataFrame({"smiles": smiles}).to_csv(folder / "in.csv", index=False)
+        student = {"name": "gin", "options": {"dropout": DROPOUT}}
+        about = {"task": "classification", "targets": ["y"], "seeds": 1, "student": student}
+        (folder / "model").mkdir()
+        ours = Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification")
+        save_model(folder / "model", [ours.state_dict()], about)
+        iem = [sys.executable, "-m", "iem", "predict", "model", "in.csv", "--out", "out.csv", "--jobs", 1]
+        commands: dict[str, list[object]] = {"iem": iem}
+        if chemprop:
+            installed().models.save_model(folder / "model.pt", new_model("classification", 1), ["y"])
+            program = Path(sys.executable).parent / "chemprop"
+            words = ["predict", "--test-path", "in.csv", "--model-paths", "model.pt", "--output", "theirs.csv"]
+            commands["chemprop"] = [program, *words, "--accelerator", "cpu", "--num-workers", 0]
+        seconds: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(rounds):
+            for program_name, command in commands.items():
+                seconds[program_name].append(child_seconds(command, folder))
+        return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", default="bbbp", help="name of a table of one class")
+    parser.add_argument("--molecules", type=int, default=640)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=7, help="rounds of one epoch each; one more warms up")
+    parser.add_argument("--precision", choices=["auto", "bf16", "float32"], default="auto")
+    parser.add_argument("--predict", default="tox21", help="name of the table that is predicted")
+    parser.add_argument("--rounds", type=int, default=2, help="of prediction")
+    options = parser.parse_args()
+    bf16 = computes_in_bf16() if options.precision == "auto" else options.precision == "bf16"
+    torch.set_num_threads(1)
+    try:
+        installed()
+        chemprop = True
+    except UnavailableError as error:
+        chemprop = False
+        print(f"no figures of chemprop: {error}")
+    with rdBase.BlockLogs():
+        smiles, labels = some_molecules(read_table(options.table), options.molecules)
+        torch.manual_seed(0)
+        others = {"pyg": plain_epochs(smiles, labels, options.batch_size)}
+        models: dict[str, nn.Module] = {
+            "iem": Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification", bf16=bf16)
+        }
+        if chemprop:
+            models["chemprop"] = new_model("classification", 1)
+            others["chemprop"] = chemprop_epochs(
+                models["chemprop"], smiles, labels, options.batch_size, options.epochs + 1
+            )
+        seconds = training_seconds(options, models["iem"], others, our_molecules(smiles, labels))
+        keys = read_table(options.predict).keys
+    spent = prediction_seconds(keys, options.rounds, chemprop=chemprop)
+
+    sizes = {name: size(model) for name, model in models.items()}
+    sizes["pyg"] = sizes["iem"]
+    speeds = {name: len(smiles) / float(np.median(values)) for name, values in seconds.items()}
+    for name, speed in speeds.items():
+        print(f"{name:8} trains {speed:7.0f} molecules/s, {speed * sizes[name] / 1e9:.2f}e9 molecules/s × parameters")
+    for name, values in spent.items():
+        print(f"{name:8} predicts {len(keys):,} molecules in {min(values):.1f} s")
+    ratios = {name: seconds[name] / seconds["iem"] for name in others}
+    mine = float(np.median(ratios["chemprop"])) if chemprop else None
     result = {
-        "train_ratio_pyg": round(float(np.median(ratios)), 2),
-        "train_ratio_pyg_range": [round(float(value), 2) for value in (ratios.min(), ratios.max())],
-        "molecules_per_second": round(speeds[0], 1),
-        "molecules_per_second_pyg": round(speeds[1], 1),
+        "train_ratio_pyg": round(float(np.median(ratios["pyg"])), 2),
+        "train_ratio_pyg_range": [round(float(value), 2) for value in (ratios["pyg"].min(), ratios["pyg"].max())],
+        "train_ratio_chemprop": mine and round(mine, 2),
+        "train_ratio_chemprop_per_parameter": mine and round(mine * sizes["iem"] / sizes["chemprop"], 2),
+        "predict_ratio_chemprop": round(min(spent["chemprop"]) / min(spent["iem"]), 2) if chemprop else None,
+        "molecules_per_second": {name: round(speed, 1) for name, speed in speeds.items()},
+        "parameters": sizes,
+        "predict_seconds": {name: round(min(values), 1) for name, values in spent.items()},
         "precision": "bf16" if bf16 else "float32",
         "table": options.table,
         "molecules": len(smiles),
         "batch_size": options.batch_size,
+        "predicted": f"{options.predict}, {len(keys):,} molecules",
     }
     print(json.dumps(result))
 

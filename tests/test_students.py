@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import datamol
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,16 +18,18 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdCIPLabeler
 from torch import nn
 
+import iem
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, UnknownNameError
 from iem.losses.enhancers import task_loss
-from iem.students import fused
+from iem.students import fused, hu
 from iem.students.architectures import GCN, GraphSAGE
 from iem.students.base import STUDENTS, Assembled, Student, build_student
 from iem.students.batches import collate
 from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, featurize
-from iem.students.gnn import GIN, JUMPING, READOUTS, AtomTable, BondTable
+from iem.students.gnn import FEATURES, GIN, AtomTable, BondTable
 from iem.students.predictor import Predictor
+from iem.testing import check_student
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)
@@ -142,10 +145,10 @@ def test_a_centre_that_is_chiral_only_beside_another_has_no_label():
     assert featurize(parse(ODD["relative stereo"])).atoms[:, 1].tolist() == [0, 3, 0, 0, 3, 0, 0, 0]
 
 
-@given(smiles=st.sampled_from(DRUGS), seed=st.integers(1, 2**31 - 1))
-@settings(max_examples=60, deadline=None)
-def test_a_molecule_has_one_graph_however_it_is_written(smiles, seed):
-    mol = parse(smiles)
+@given(smiles=st.sampled_from(DRUGS), seed=st.integers(1, 2**31 - 1), seen=st.sampled_from(list(FEATURES.values())))
+@settings(max_examples=120, deadline=None)
+def test_a_molecule_has_one_graph_however_it_is_written(smiles, seed, seen):
+    featurize, mol = seen.featurize, parse(smiles)
     [other] = Chem.MolToRandomSmilesVect(mol, 1, randomSeed=seed)
 
     def neighbourhoods(graph):
@@ -210,6 +213,71 @@ def test_a_batch_is_its_molecules_side_by_side():
     assert moved.size == 5
 
 
+# Graphs as Hu et al. have them
+
+HU_ALANINE = [(0, 1, 0, 0), (1, 2, 0, 0), (1, 3, 0, 0), (3, 4, 1, 0), (3, 5, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("smiles", "atoms", "bonds"),
+    [
+        ("CC(=O)O", [(5, 0), (5, 0), (7, 0), (7, 0)], [(0, 1, 0, 0), (1, 2, 1, 0), (1, 3, 0, 0)]),
+        ("C/C=C/Cl", [(5, 0)] * 3 + [(16, 0)], [(0, 1, 0, 1), (1, 2, 1, 0), (2, 3, 0, 1)]),
+        (r"C/C=C\Cl", [(5, 0)] * 3 + [(16, 0)], [(0, 1, 0, 1), (1, 2, 1, 0), (2, 3, 0, 2)]),
+        ("C[C@H](N)C(=O)O", [(5, 0), (5, 2), (6, 0), (5, 0), (7, 0), (7, 0)], HU_ALANINE),
+        ("C[C@@H](N)C(=O)O", [(5, 0), (5, 1), (6, 0), (5, 0), (7, 0), (7, 0)], HU_ALANINE),
+        ("c1ccncc1", [(5, 0)] * 3 + [(6, 0)] + [(5, 0)] * 2, [(n, (n + 1) % 6, 3, 0) for n in range(6)]),
+        ("[Na+].[Cl-]", [(10, 0), (16, 0)], []),
+        ("*C#N", [(118, 0), (5, 0), (6, 0)], [(0, 1, 0, 0), (1, 2, 2, 0)]),
+    ],
+)
+def test_graphs_of_hu(smiles, atoms, bonds):
+    """Vectors of the published featurisation, where the SMILES is the canonical one; bonds by their lower atom."""
+    graph = hu.featurize(parse(smiles))
+    assert list(map(tuple, graph.atoms.tolist())) == atoms
+    edges = [(*ends, *divmod(int(code), 3)) for ends, code in zip(graph.edges.T.tolist(), graph.bonds, strict=True)]
+    loops = [(atom, atom, 4, 0) for atom in range(len(atoms))]
+    there, back = edges[: -len(atoms)][::2], edges[: -len(atoms)][1::2]
+    assert sorted((min(one, other), max(one, other), *kind) for one, other, *kind in there) == sorted(
+        (min(one, other), max(one, other), *kind) for one, other, *kind in bonds
+    )
+    assert [(other, one, *kind) for one, other, *kind in there] == back
+    assert edges[-len(atoms) :] == loops
+
+
+@pytest.mark.parametrize("smiles", [*ODD.values(), "[Og]"], ids=[*ODD, "oganesson"])
+def test_nothing_falls_outside_the_vocabularies_of_hu(smiles):
+    with rdBase.BlockLogs():
+        mol = parse(smiles)
+    graph = hu.featurize(mol)
+    assert graph.atoms.shape == (mol.GetNumAtoms(), 2)
+    assert graph.edges.shape == (2, 2 * mol.GetNumBonds() + mol.GetNumAtoms())
+    assert (graph.atoms >= 0).all()
+    assert (graph.atoms < hu.ATOM_SIZES).all()
+    assert set(graph.atoms[:, 0] + 1) - {119} == {atom.GetAtomicNum() for atom in mol.GetAtoms()} - {0}
+    assert (graph.bonds < math.prod(hu.BOND_SIZES)).all()
+
+
+@pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
+def test_students_with_the_features_of_hu_keep_the_contract_and_see_loops(name):
+    check_student(f"{name}:features=hu,width=8,layers=2")
+    network = build_student(f"{name}:features=hu,width=8,layers=1", dropout=0.0).eval()
+    network(network.collate([network.featurize(parse("CCO"))])).square().sum().backward()
+    assert network.bonds[0].tables[0].weight.grad.any(dim=1).nonzero().flatten().tolist() == [0, hu.LOOP]
+
+
+def test_a_model_knows_its_features(tmp_path):
+    """Also of a molecule in another spelling, of which the tag is the other one."""
+    table = pd.DataFrame({"smiles": DRUGS[:30], "atoms": [len(text) / 3 for text in DRUGS[:30]]})
+    student = "gin:features=hu,width=8,layers=2"
+    iem.fit(table, out=tmp_path / "model", student=student, teacher="none", split="random", epochs=2, jobs=1)
+    model = iem.load(tmp_path / "model")
+    assert model.card["student"]["name"] == student
+    found = model.predict(["C[C@H](N)C(=O)O", "N[C@@H](C)C(=O)O", "N[C@H](C)C(=O)O"])["atoms"]
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    assert found[0] != pytest.approx(found[2], rel=1e-5)
+
+
 # The network
 
 
@@ -233,7 +301,7 @@ def test_atom_features_have_rows_of_their_own():
 def naive_gin(network: GIN, graph: Graph) -> torch.Tensor:
     """The formula of the docstring, one atom at a time, without dropout."""
     last = len(network.norms) - 1
-    starts = [sum(ATOM_SIZES[:n]) for n in range(len(ATOM_SIZES))]
+    starts, sizes = network.atoms.starts.tolist(), [len(table.weight) for table in network.bonds[0].tables]
     states = [
         sum(network.atoms.table.weight[start + value] for start, value in zip(starts, row, strict=True))
         for row in graph.atoms.tolist()
@@ -246,7 +314,8 @@ def naive_gin(network: GIN, graph: Graph) -> torch.Tensor:
             total = (1 + convolution.eps) * state
             for (source, target), code in zip(graph.edges.T.tolist(), graph.bonds, strict=True):
                 if target == atom:
-                    bond = sum(table.weight[part] for table, part in zip(bonds.tables, parts_of(code), strict=True))
+                    parts = np.unravel_index(code, sizes)
+                    bond = sum(table.weight[part] for table, part in zip(bonds.tables, parts, strict=True))
                     total = total + torch.clamp(states[source] + bond, min=0)
             first, inner, _, second = convolution.nn
             total = first.weight @ total + first.bias
@@ -258,9 +327,14 @@ def naive_gin(network: GIN, graph: Graph) -> torch.Tensor:
     return sum(states) / len(states)
 
 
-def test_gin_is_its_formula():
-    network = shaken(GIN(width=6, layers=3))
-    graphs = graphs_of("CCO", "[Na+]", "C[C@H](N)C(=O)[O-]", MORPHINE, "C/C=C/C#N", "*CC")
+FEATURE_SETS = pytest.mark.parametrize("features", FEATURES)
+
+
+@FEATURE_SETS
+def test_gin_is_its_formula(features):
+    network = shaken(GIN(width=6, layers=3, features=features))
+    mols = [parse(text) for text in ("CCO", "[Na+]", "C[C@H](N)C(=O)[O-]", MORPHINE, "C/C=C/C#N", "*CC")]
+    graphs = [network.featurize(mol) for mol in mols]
     wanted = torch.stack([naive_gin(network, graph) for graph in graphs])
     torch.testing.assert_close(network(collate(graphs)), wanted)
     assert (wanted < 0).any(), "no ReLU after the last layer"
@@ -268,13 +342,13 @@ def test_gin_is_its_formula():
 
 def naive_messages(network, number, graph, states):
     """What atoms learn from their neighbours in GCN or GraphSAGE, atom by atom."""
-    bonds = network.bonds[number](torch.from_numpy(graph.bonds))
-    degree = [1 + sum(target == atom for target in graph.edges[1]) for atom in range(len(states))]
+    bonds, alone = network.bonds[number](torch.from_numpy(graph.bonds)), not network.has_loops
+    degree = [alone + sum(target == atom for target in graph.edges[1]) for atom in range(len(states))]
     found = []
     for atom, state in enumerate(states):
         into = [edge for edge, target in enumerate(graph.edges[1]) if target == atom]
         if isinstance(network, GCN):
-            total = network.linears[number](state) / degree[atom]
+            total = network.linears[number](state) / degree[atom] * alone
             for edge in into:
                 other = graph.edges[0, edge]
                 message = network.linears[number](states[other]) + bonds[edge]
@@ -286,31 +360,15 @@ def naive_messages(network, number, graph, states):
     return torch.stack(found)
 
 
+@FEATURE_SETS
 @pytest.mark.parametrize("architecture", [GCN, GraphSAGE])
-def test_gcn_and_sage_are_their_formulas(architecture):
-    network = shaken(architecture(width=6, layers=2))
-    for graph in graphs_of("CCO", "[Na+]", "C/C=C/C#N", "*CC", MORPHINE):
+def test_gcn_and_sage_are_their_formulas(architecture, features):
+    network = shaken(architecture(width=6, layers=2, features=features))
+    for text in ("CCO", "[Na+]", "C/C=C/C#N", "*CC", MORPHINE):
+        graph = network.featurize(parse(text))
         batch = collate([graph])
         states = network.atoms(batch.atoms)
         torch.testing.assert_close(network.messages(1, states, batch), naive_messages(network, 1, graph, states))
-
-
-@pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
-@pytest.mark.parametrize("jumping", JUMPING)
-@pytest.mark.parametrize("readout", READOUTS)
-def test_every_read_out_and_jumping_knowledge_keeps_the_contract(name, jumping, readout):
-    network = shaken(build_student(f"{name}:width=8,layers=2,readout={readout},jumping={jumping}", dropout=0.5))
-    graphs = graphs_of(*ORDINARY)
-    together = network(collate(graphs))
-    assert together.shape == (len(graphs), network.dim) == (len(graphs), 24 if jumping == "cat" else 8)
-    torch.testing.assert_close(together, torch.cat([network(collate([graph])) for graph in graphs]))
-    mol = parse(MORPHINE)
-    turned = Chem.RenumberAtoms(mol, np.random.default_rng(0).permutation(mol.GetNumAtoms()).tolist())
-    one, other = network(collate([featurize(mol), featurize(turned)]))
-    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
-    network.train()
-    network(collate(graphs)).square().sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
@@ -357,6 +415,7 @@ def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
     [
         ("gin:readout=median", "readout is 'median', but it must be one of mean, sum, max, attention"),
         ("gcn:jumping=lstm", "jumping is 'lstm', but it must be one of last, sum, max, cat"),
+        ("gin:features=ecfp", "features is 'ecfp', but it must be one of ogb, hu"),
         ("gin:layers=0", "layers is 0, but at least one is needed"),
         ("gin:depth=3", "the student 'gin' has no option 'depth'"),
         ("gat:width", "options are written name=value"),
@@ -399,13 +458,6 @@ def test_the_order_of_atoms_changes_nothing(smiles, seed):
 def test_mirror_images_are_told_apart():
     left, right = NETWORK(collate(graphs_of("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O")))
     assert not torch.allclose(left, right)
-
-
-def test_company_in_a_batch_changes_nothing():
-    graphs = graphs_of(*ORDINARY)
-    alone = torch.cat([NETWORK(collate([graph])) for graph in graphs])
-    torch.testing.assert_close(NETWORK(collate(graphs)), alone)
-    torch.testing.assert_close(NETWORK(collate(graphs[::-1])), alone.flip(0))
 
 
 def test_dropout_acts_in_training_alone():
@@ -525,11 +577,12 @@ COMPANY = {
 }
 
 
+@FEATURE_SETS
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("smiles", COMPANY.values(), ids=COMPANY)
-def test_the_compiled_network_is_the_plain_one(smiles, training):
-    network = shaken(GIN(width=16, layers=3, dropout=0.0)).train(training)
-    single, batch = copy.deepcopy(network).float(), collate(graphs_of(*smiles))
+def test_the_compiled_network_is_the_plain_one(smiles, training, features):
+    network = shaken(GIN(width=16, layers=3, dropout=0.0, features=features)).train(training)
+    single, batch = copy.deepcopy(network).float(), collate([network.featurize(parse(text)) for text in smiles])
     assert fused.works(single, torch.zeros(2, 16))
     with compiled(True):
         found = single(batch)

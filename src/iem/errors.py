@@ -31,6 +31,10 @@ class MoleculeError(IEMError, ValueError):
         return type(self), (self.molecule, self.stage, self.reason)
 
 
+class ContractError(IEMError, AssertionError):
+    """A part that somebody brought along does not do what the rest relies on."""
+
+
 class TableError(IEMError, ValueError):
     """A table of molecules cannot be read or used as asked."""
 

@@ -38,7 +38,8 @@ class GCN(Network):
     r"""Graph convolutional network.
 
     Per layer, :math:`h_i ← \frac{W h_i}{d_i} + \sum_j \frac{W h_j + e_{ij}}{\sqrt{d_i d_j}}`, where degrees count
-    the atom itself; see ``Network`` for the rest.
+    the atom itself; the first term is one of the sum, with its :math:`e_{ii}`, where atoms have loops. See ``Network``
+    for the rest.
 
     References:
         Kipf and Welling, ICLR 2017, arXiv:1609.02907; Hu et al., ICLR 2020, arXiv:1905.12265.
@@ -53,9 +54,10 @@ class GCN(Network):
     ) -> Float[Tensor, "atoms width"]:
         bonds = self.bonds[number](batch.bonds)
         hidden = self.linears[number](hidden).to(bonds.dtype)
-        roots = (degrees(batch).to(bonds) + 1).rsqrt()
+        roots = (degrees(batch).to(bonds) + (not self.has_loops)).rsqrt()
         source, target = batch.edges
-        return hidden * roots.square()[:, None] + neighbours(hidden, bonds, batch, roots[source] * roots[target])
+        total = neighbours(hidden, bonds, batch, roots[source] * roots[target])
+        return total if self.has_loops else total + hidden * roots.square()[:, None]
 
 
 @final
@@ -93,7 +95,8 @@ class GAT(Network):
     def __init__(self, *, width: int = 300, layers: int = 5, **options: Any) -> None:
         super().__init__(width=width, layers=layers, **options)
         self.convolutions = nn.ModuleList(
-            GATConv(width, width, heads=HEADS, concat=False, edge_dim=width) for _ in range(layers)
+            GATConv(width, width, heads=HEADS, concat=False, edge_dim=width, add_self_loops=not self.has_loops)
+            for _ in range(layers)
         )
 
     def messages(

@@ -1,14 +1,17 @@
 """What a student is: a graph network together with the graphs it eats."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from numbers import Integral
 from typing import Any, Protocol, final, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from rdkit.Chem import Mol
 from torch import Tensor, nn
 
-from iem.errors import ConfigError
+from iem.errors import ConfigError, ContractError
 from iem.registry import Registry
 
 
@@ -75,9 +78,10 @@ def build_student(choice: str | Callable[..., Student], **options: Any) -> Stude
     Raises:
         UnknownNameError: no student has this name.
         ConfigError: an option that this student does not have, or a value that it does not take.
+        ContractError: a factory that does not take these options, or what it makes is no student.
     """
     if not isinstance(choice, str):
-        return choice(**options)
+        return _checked(_made(choice, options), choice)
     name, _, rest = choice.partition(":")
     for part in filter(None, rest.split(",")):
         option, equals, value = part.partition("=")
@@ -85,12 +89,79 @@ def build_student(choice: str | Callable[..., Student], **options: Any) -> Stude
             raise ConfigError("--student", choice, "options are written name=value, with commas between them")
         options[option.strip()] = _value(value.strip())
     try:
-        return STUDENTS.build(name, **options)
+        return _checked(STUDENTS.build(name, **options), name)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         wrong = str(error).rpartition(" ")[2]
         raise ConfigError("--student", choice, f"the student {name!r} has no option {wrong}") from error
+
+
+def _made(factory: Callable[..., Student], options: dict[str, Any]) -> Student:
+    try:
+        inspect.signature(factory).bind(**options)
+    except TypeError as error:
+        raise ContractError(
+            f"the factory {_called(factory)} must take the keyword argument dropout: {error}"
+        ) from error
+    return factory(**options)
+
+
+def _called(factory: object) -> str:
+    """What people know a factory by."""
+    return factory if isinstance(factory, str) else getattr(factory, "__qualname__", type(factory).__name__)
+
+
+def _checked(student: Any, source: object) -> Student:
+    """The student, if it is one."""
+    lacks = [name for name in ("featurize", "collate") if not callable(getattr(student, name, None))]
+    dim = getattr(student, "dim", None)
+    if not isinstance(student, nn.Module):
+        lacks.append("the base class torch.nn.Module")
+    if not isinstance(dim, Integral) or dim < 1:
+        lacks.append(f"dim, a number of features (it is {dim!r})")
+    if lacks:
+        raise ContractError(
+            f"what {_called(source)} makes, a {type(student).__name__}, is no student; it lacks {', '.join(lacks)}; "
+            f"iem.students.base.Assembled makes a student of any network"
+        )
+    return student
+
+
+def features_of(student: Student, graphs: Sequence[Any], names: Sequence[str]) -> Float[Tensor, "batch dim"]:
+    """What a student says of a batch of graphs, once it is sure that it is of the right kind.
+
+    Args:
+        student: in the mode in which it is to work.
+        graphs: as its ``featurize`` makes them.
+        names: of the molecules, for the error.
+
+    Raises:
+        ContractError: a batch that cannot move to a device, or features that are no finite ``(batch, dim)`` numbers.
+    """
+    batch = student.collate(graphs)
+    if not callable(getattr(batch, "to", None)):
+        raise ContractError(
+            f"collate of the student returns a {type(batch).__name__} without a method to(device); return a tensor, or "
+            "a NamedTuple that has one"
+        )
+    features = student(batch)
+    if not isinstance(features, Tensor) or not features.is_floating_point():
+        kind = f"a tensor of {features.dtype}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
+        raise ContractError(f"the student returns {kind}, but features are a tensor of floating-point numbers")
+    wanted = (len(graphs), student.dim)
+    if features.shape != wanted:
+        raise ContractError(
+            f"the student returns features of shape {tuple(features.shape)} for {len(graphs)} molecules, but with "
+            f"dim = {student.dim} the shape must be {wanted}"
+        )
+    if (broken := ~features.isfinite().all(dim=1)).any():
+        first = names[int(torch.argmax(broken.int()))]
+        raise ContractError(
+            f"the student returns features that are not finite for {int(broken.sum())} of {len(graphs)} molecules, the "
+            f"first of them {first!r}"
+        )
+    return features
 
 
 def _value(text: str) -> int | float | str:

@@ -14,7 +14,7 @@ class Graphs(NamedTuple):
     """Several molecules as one graph that falls into parts."""
 
     atoms: Tensor
-    """int64 (atoms, 9)."""
+    """int64 (atoms, features)."""
     edges: Tensor
     """int64 (2, edges)."""
     bonds: Tensor

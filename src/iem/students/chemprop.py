@@ -47,7 +47,7 @@ def installed() -> ModuleType:
         import chemprop
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            f"the student chemprop needs the package chemprop ({error}); install it with: pip install 'iem[chemprop]'"
+            f"the package chemprop is not installed ({error}); install it with: pip install 'iem[chemprop]'"
         ) from error
     return chemprop
 

@@ -1,5 +1,6 @@
 """Molecules as graphs: nine features per atom and three per bond, in the manner of the Open Graph Benchmark."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -44,11 +45,24 @@ class Graph(NamedTuple):
     """One molecule, heavy atoms as nodes; every bond is two directed edges in a row."""
 
     atoms: np.ndarray
-    """Atom features, int64 ``(atoms, 9)``."""
+    """Atom features, int64 ``(atoms, features)``."""
     edges: np.ndarray
-    """Source and target atom of each edge, int64 ``(2, 2·bonds)``."""
+    """Source and target atom of each edge, int64 ``(2, edges)``; bonds first, then loops, if there are any."""
     bonds: np.ndarray
-    """The three bond features of each edge as one number, int64 ``(2·bonds,)``; see ``bond_code``."""
+    """The bond features of each edge as one number, int64 ``(edges,)``; see ``bond_code``."""
+
+
+class FeatureSet(NamedTuple):
+    """What a network sees of atoms and bonds."""
+
+    atom_sizes: tuple[int, ...]
+    """Values per atom feature."""
+    bond_sizes: tuple[int, ...]
+    """Values per bond feature; a bond code counts through them, the last the fastest."""
+    featurize: Callable[[Mol], Graph]
+    """A plain function, which reaches worker processes without the network."""
+    loops: bool
+    """Whether every atom has an edge to itself."""
 
 
 def bond_code(order: int, stereo: int, conjugated: int) -> int:
@@ -95,3 +109,6 @@ def featurize(mol: Mol) -> Graph:
         np.array(edges, dtype=np.int64).reshape(-1, 2).T,
         np.array(codes, dtype=np.int64),
     )
+
+
+OGB = FeatureSet(ATOM_SIZES, BOND_SIZES, featurize, loops=False)

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, final
 
 import torch
@@ -13,28 +13,38 @@ from iem.errors import ConfigError
 from iem.students import fused
 from iem.students.base import STUDENTS
 from iem.students.batches import Graphs, collate
-from iem.students.features import ATOM_SIZES, BOND_SIZES, featurize
+from iem.students.features import OGB
+from iem.students.hu import HU
 
 with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
     warnings.simplefilter("ignore", FutureWarning)
     from torch_geometric.nn import AttentionalAggregation, GINEConv, global_add_pool, global_max_pool, global_mean_pool
 
+FEATURES = {"ogb": OGB, "hu": HU}
 READOUTS = ("mean", "sum", "max", "attention")
 JUMPING = ("last", "sum", "max", "cat")
 
 
 @final
 class BondTable(nn.Module):
-    """Sum of one embedding per bond feature; the tables are fused, so that each edge costs one look-up."""
+    """Sum of one embedding per bond feature; the tables are fused, so that each edge costs one look-up.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        width: of the embeddings.
+        sizes: values per feature.
+    """
+
+    def __init__(self, width: int, sizes: Sequence[int] = OGB.bond_sizes) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(size, width) for size in BOND_SIZES)
+        self.tables = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
 
     def rows(self) -> Float[Tensor, "codes width"]:
         """The sum for every bond code."""
-        order, stereo, conjugated = self.tables.parameters()
-        return (order[:, None, None] + stereo[None, :, None] + conjugated[None, None, :]).flatten(0, 2)
+        first, *others = self.tables.parameters()
+        total: Tensor = first
+        for table in others:
+            total = (total[:, None] + table).flatten(0, 1)
+        return total
 
     def forward(self, codes: Tensor) -> Float[Tensor, "edges width"]:
         return nn.functional.embedding(codes, self.rows())
@@ -42,14 +52,19 @@ class BondTable(nn.Module):
 
 @final
 class AtomTable(nn.Module):
-    """Sum of one embedding per atom feature."""
+    """Sum of one embedding per atom feature.
+
+    Args:
+        width: of the embeddings.
+        sizes: values per feature.
+    """
 
     starts: Tensor
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, sizes: Sequence[int] = OGB.atom_sizes) -> None:
         super().__init__()
-        self.table = nn.Embedding(sum(ATOM_SIZES), width)
-        self.register_buffer("starts", torch.tensor([sum(ATOM_SIZES[:n]) for n in range(len(ATOM_SIZES))]))
+        self.table = nn.Embedding(sum(sizes), width)
+        self.register_buffer("starts", torch.tensor([sum(sizes[:n]) for n in range(len(sizes))]))
 
     def forward(self, atoms: Tensor) -> Float[Tensor, "atoms width"]:
         return nn.functional.embedding_bag(atoms + self.starts, self.table.weight, mode="sum")
@@ -66,9 +81,11 @@ class Network(nn.Module, ABC):
         readout: ``mean``, ``sum`` or ``max`` over the atoms, or ``attention``, a mean with learned weights.
         jumping: which layers count: the ``last`` one; or the ``sum``, the maximum (``max``) or all (``cat``) of the
             atom embedding and every layer; all of them make the result wider.
+        features: what it sees: nine features per atom and three per bond in the manner of the Open Graph Benchmark
+            (``ogb``), or two and two and loops, as Hu et al. have it (``hu``).
 
     Raises:
-        ConfigError: no such read-out or jumping knowledge.
+        ConfigError: no such read-out, jumping knowledge or features.
 
     References:
         Hu et al., ICLR 2020, arXiv:1905.12265; Xu et al., ICML 2018, arXiv:1806.03536 (jumping knowledge).
@@ -82,24 +99,31 @@ class Network(nn.Module, ABC):
         dropout: float = 0.5,
         readout: str = "mean",
         jumping: str = "last",
+        features: str = "ogb",
     ) -> None:
         super().__init__()
-        for option, value, known in (("readout", readout, READOUTS), ("jumping", jumping, JUMPING)):
+        choices: tuple[tuple[str, str, Collection[str]], ...] = (
+            ("readout", readout, READOUTS),
+            ("jumping", jumping, JUMPING),
+            ("features", features, FEATURES),
+        )
+        for option, value, known in choices:
             if value not in known:
                 raise ConfigError(option, value, f"it must be one of {', '.join(known)}")
         for option, number in (("width", width), ("layers", layers)):
             if number < 1:
                 raise ConfigError(option, number, "at least one is needed")
         self.readout, self.jumping = readout, jumping
+        seen = FEATURES[features]
+        self.featurize, self.has_loops = seen.featurize, seen.loops
         self.dim = width * (layers + 1) if jumping == "cat" else width
-        self.atoms = AtomTable(width)
-        self.bonds = nn.ModuleList(BondTable(width) for _ in range(layers))
+        self.atoms = AtomTable(width, seen.atom_sizes)
+        self.bonds = nn.ModuleList(BondTable(width, seen.bond_sizes) for _ in range(layers))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
         if readout == "attention":
             self.attention = AttentionalAggregation(nn.Linear(self.dim, 1))
 
-    featurize = staticmethod(featurize)  # a plain function reaches worker processes without the network
     collate = staticmethod(collate)
 
     def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:

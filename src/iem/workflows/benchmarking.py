@@ -20,12 +20,13 @@ from iem.chem.splits import cluster_split, digest, fold_split, random_split, sca
 from iem.data.catalogue import DATASETS
 from iem.data.published import CLASSIFICATION, REGRESSION
 from iem.data.tables import Table, read_table
-from iem.errors import ArtifactError, ConfigError, UnknownNameError
+from iem.errors import ArtifactError, ConfigError, UnavailableError, UnknownNameError
 from iem.files import write_json
 from iem.nn.teacher import find
 from iem.records import Split
 from iem.report.text import plural
 from iem.students.base import build_student
+from iem.students.chemprop import installed
 from iem.students.starts import BUNDLED, Start, find_start
 from iem.workflows.comparing import read_results, write_lines
 from iem.workflows.console import progress, say
@@ -48,7 +49,7 @@ PLANS: dict[str, tuple[Sequence[str], Sequence[str], Sequence[str]]] = {
     "table4": (CLASSIFICATION, ("gin",), ("plain", "2d", "flat", "iem")),
     "table5": (CLASSIFICATION, ("gin",), ("plain", "images 5%", "images 10%", "images 20%", "images 50%", "iem")),
     "table6": (CLASSIFICATION, FOUR, ("plain", "te", "ke", "iem")),
-    "baselines": (tuple(DATASETS), ("none",), ("ecfp+rf", "ecfp+gb", "descriptors+gb", "probe")),
+    "baselines": (tuple(DATASETS), ("none",), ("ecfp+rf", "ecfp+gb", "descriptors+gb", "probe", "chemprop")),
     "controls": (
         tuple(DATASETS),
         ("gin",),
@@ -142,6 +143,8 @@ class Protocol:
             depends["recipe"] = {name: value for name, value in recipe.items() if used.get(name, True)}
             if start is not None:
                 depends["start"] = start.digest[:16]
+        if method.model == "chemprop":
+            depends["chemprop"] = installed().__version__
         return depends
 
 
@@ -152,6 +155,7 @@ def planned(
 
     Raises:
         UnknownNameError: a table, student or method that does not exist.
+        UnavailableError: a method that was asked for needs a package that is not installed.
     """
     tables, networks, ways = PLANS[plan]
     for kind, chosen, known in (
@@ -165,12 +169,21 @@ def planned(
     for name in networks:
         if name != "none":
             build_student(name)
+    chosen = tuple(methods or ways)
+    if any(METHODS[way].model == "chemprop" for way in chosen):
+        try:
+            installed()
+        except UnavailableError as error:
+            if methods:
+                raise
+            say(f"chemprop is left out: {error}")
+            chosen = tuple(way for way in chosen if METHODS[way].model != "chemprop")
     return [
         Run(table, "none" if METHODS[way].model != "student" else network, way, seed)
         for table in datasets or tables
         for seed in range(seeds)
         for network in networks
-        for way in methods or ways
+        for way in chosen
         if METHODS[way].is_seeded or seed == 0
     ]
 

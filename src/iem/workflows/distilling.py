@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from iem.data.datasets import GraphBatch
+from iem.errors import ContractError
 from iem.losses.enhancers import answer_units
 from iem.losses.terms import masked_mean, weigh
 from iem.nn.heads import prior_heads
+from iem.report.text import plural
 from iem.students.predictor import Predictor
 from iem.workflows.batching import Molecules
 from iem.workflows.checkpoint import Checkpoints
@@ -64,6 +66,7 @@ class Distillation(lightning.LightningModule):
 
     def training_step(self, batch: GraphBatch, batch_idx: int) -> Tensor:
         features, logits = self.predictor(batch.graphs)
+        self.examine(features, batch)
         labels = self.predictor.standardise(batch.labels)
         terms, weights = lesson_terms(
             features,
@@ -96,8 +99,26 @@ class Distillation(lightning.LightningModule):
         )
         return loss.total
 
+    def examine(self, features: Tensor, batch: GraphBatch) -> None:
+        """Tell a student that fails on some molecules from a training that diverges.
+
+        Raises:
+            ContractError: features that are not finite, from weights that are.
+        """
+        broken = ~features.isfinite().all(dim=1)
+        if not broken.any() or not all(weight.isfinite().all() for weight in self.predictor.parameters()):
+            return
+        atoms = int(batch.atoms[broken][0])
+        raise ContractError(
+            f"the student returns features that are not finite for {int(broken.sum())} of {len(broken)} molecules in "
+            f"epoch {self.current_epoch + 1}, the first of them with {plural(atoms, 'heavy atom')}, while its weights "
+            "are finite; iem.testing.check_student(student, smiles=[...]) looks for the reason"
+        )
+
     def validation_step(self, batch: GraphBatch) -> None:
-        self.outputs.append(self.predictor.to_output(self.predictor(batch.graphs)[1]))
+        features, logits = self.predictor(batch.graphs)
+        self.examine(features, batch)
+        self.outputs.append(self.predictor.to_output(logits))
         self.truths.append(batch.labels)
 
     def on_validation_epoch_end(self) -> None:

@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import torch
 from rich.table import Table as Grid
 
 from iem import artifact
@@ -22,7 +23,7 @@ from iem.records import Rejection, Split
 from iem.report.text import plural
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
-from iem.students.base import Student, build_student
+from iem.students.base import Student, build_student, features_of
 from iem.students.predictor import save_model
 from iem.students.starts import Start, find_start
 from iem.workflows.batching import Molecules
@@ -198,16 +199,24 @@ def graphs_of(keys: Sequence[str], labels: np.ndarray, student: str | Callable[.
         labels: float64 (molecules, targets), NaN where missing.
         student: makes the graphs.
         dim: width of the teacher's features.
+
+    Raises:
+        ContractError: a fresh student returns no features of the smallest or the largest of them.
     """
-    featurize = build_student(student, dropout=0.0).featurize
+    network = build_student(student, dropout=0.0)
     made: dict[str, tuple[Any, int]] = {}
     with progress() as bars:
         bar = bars.add_task("making graphs", total=len(keys))
         for key in keys:
             if key not in made:
                 mol = parse(key)
-                made[key] = featurize(mol), mol.GetNumHeavyAtoms()
+                made[key] = network.featurize(mol), mol.GetNumHeavyAtoms()
             bars.advance(bar)
+    by_size = sorted(made, key=lambda key: made[key][1])
+    tried = [by_size[0], by_size[-1]]
+    cast("torch.nn.Module", network).eval()
+    with torch.inference_mode():
+        features_of(network, [made[key][0] for key in tried], tried)
     features = np.full((len(keys), dim), np.nan, np.float32)
     return Molecules([made[key][0] for key in keys], labels, features, np.array([made[key][1] for key in keys]))
 

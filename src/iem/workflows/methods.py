@@ -10,8 +10,9 @@ class Method:
 
     about: str
     """In a few words, for the report."""
-    model: Literal["student", "rf", "gb", "probe"] = "student"
-    """What learns: a graph network, a random forest, gradient boosting, or a linear model."""
+    model: Literal["student", "rf", "gb", "probe", "chemprop"] = "student"
+    """What learns: a graph network, a random forest, gradient boosting, a linear model, or the network of another
+    package, trained by that package."""
     sees: Literal["nothing", "3d", "2d", "flat", "descriptors", "ecfp"] = "nothing"
     """Whose features teach the student, or what another model takes as input: the teacher's of 3D views, of the
     depiction, of the flat layout in ball-and-stick style; RDKit's descriptors; ECFP4 counts."""
@@ -34,7 +35,7 @@ class Method:
     @property
     def is_seeded(self) -> bool:
         """Whether another seed gives another model."""
-        return self.model in ("student", "rf")
+        return self.model in ("student", "rf", "chemprop")
 
 
 TAUGHT: dict[str, Any] = {"ke": True, "te": True}
@@ -65,6 +66,7 @@ METHODS: dict[str, Method] = {
     "ecfp+gb": Method(about="gradient boosting on ECFP4 counts", model="gb", sees="ecfp"),
     "descriptors+gb": Method(about="gradient boosting on RDKit's descriptors", model="gb", sees="descriptors"),
     "probe": Method(about="linear model on the teacher's features", model="probe", sees="3d"),
+    "chemprop": Method(about="chemprop's default network, trained by chemprop", model="chemprop"),
 }
 """By name. ``priors``, ``priors start``, ``shuffled``, ``untrained``, ``descriptors`` and ``ecfp`` are controls: only
 what beats them is owed to the pictures."""

@@ -14,6 +14,7 @@ from iem.students.predictor import Predictor
 from iem.students.starts import Start
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.batching import shown
+from iem.workflows.chemprop import chemprop_outputs
 from iem.workflows.distilling import outputs_of, train_student
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.evaluating import untrained
@@ -51,6 +52,8 @@ def outputs_by(
     table, split = room.table, room.split
     if method.model == "student":
         return _taught(method, student, seed, room, checkpoint)
+    if method.model == "chemprop":
+        return chemprop_outputs(table.keys, table.labels, split, task=room.task, seed=seed)
     values = _representation(method, room, np.arange(len(table.keys)), seed)
     if method.model == "probe":
         values = np.nan_to_num(values)  # without a picture: the mean of all, after scaling
