@@ -103,6 +103,8 @@ def fit_table(
         f"{' (why: rejected.csv)' * bool(rejected)}; {task} of {plural(len(table.targets), 'target')}; "
         f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
     )
+    if begin:
+        say(f"the student begins {begin} (--start none: with nothing)")
     if extra:
         say(str(extra))
     keys = table.keys + (extra.keys if extra else [])
