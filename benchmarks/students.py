@@ -218,7 +218,7 @@ def training_seconds(
     return {name: np.array(values[1:]) for name, values in seconds.items()}
 
 
-def child_seconds(command: Sequence[object], folder: Path) -> float:
+def child_seconds(command: Sequence[object]) -> float:
     """Processor seconds of a command and all that it starts, on one thread."""
 
     def used() -> float:
@@ -227,7 +227,7 @@ def child_seconds(command: Sequence[object], folder: Path) -> float:
 
     before = used()
     words, environment = list(map(str, command)), os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(words)} failed:\n{done.stderr}")
     return used() - before
@@ -243,17 +243,18 @@ def prediction_seconds(smiles: Sequence[str], rounds: int, *, chemprop: bool) ->
         (folder / "model").mkdir()
         ours = Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification")
         save_model(folder / "model", [ours.state_dict()], about)
-        iem = [sys.executable, "-m", "iem", "predict", "model", "in.csv", "--out", "out.csv", "--jobs", 1]
-        commands: dict[str, list[object]] = {"iem": iem}
+        iem: list[object] = [sys.executable, "-m", "iem", "predict", folder / "model", folder / "in.csv"]
+        commands: dict[str, list[object]] = {"iem": [*iem, "--out", folder / "ours.csv", "--jobs", 1]}
         if chemprop:
             installed().models.save_model(folder / "model.pt", new_model("classification", 1), ["y"])
             program = Path(sys.executable).parent / "chemprop"
-            words = ["predict", "--test-path", "in.csv", "--model-paths", "model.pt", "--output", "theirs.csv"]
-            commands["chemprop"] = [program, *words, "--accelerator", "cpu", "--num-workers", 0]
+            words = ["predict", "--test-path", folder / "in.csv", "--model-paths", folder / "model.pt"]
+            words += ["--output", folder / "theirs.csv", "--accelerator", "cpu", "--num-workers", 0]
+            commands["chemprop"] = [program, *words]
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(rounds):
             for program_name, command in commands.items():
-                seconds[program_name].append(child_seconds(command, folder))
+                seconds[program_name].append(child_seconds(command))
         return seconds
 
 
@@ -289,13 +290,15 @@ def main() -> None:
             )
         seconds = training_seconds(options, models["iem"], others, our_molecules(smiles, labels))
         keys = read_table(options.predict).keys
-    spent = prediction_seconds(keys, options.rounds, chemprop=chemprop)
-
     sizes = {name: size(model) for name, model in models.items()}
     sizes["pyg"] = sizes["iem"]
     speeds = {name: len(smiles) / float(np.median(values)) for name, values in seconds.items()}
     for name, speed in speeds.items():
-        print(f"{name:8} trains {speed:7.0f} molecules/s, {speed * sizes[name] / 1e9:.2f}e9 molecules/s × parameters")
+        print(
+            f"{name:8} trains {speed:7.0f} molecules/s, {speed * sizes[name] / 1e9:.2f}e9 molecules/s × parameters",
+            flush=True,
+        )
+    spent = prediction_seconds(keys, options.rounds, chemprop=chemprop)
     for name, values in spent.items():
         print(f"{name:8} predicts {len(keys):,} molecules in {min(values):.1f} s")
     ratios = {name: seconds[name] / seconds["iem"] for name in others}
