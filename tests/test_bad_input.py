@@ -552,7 +552,7 @@ def test_an_output_folder_that_cannot_be_used(
 def test_a_folder_of_another_run_is_left_alone(iem: Iem, tmp_path: Path, model: Path) -> None:
     path, again = written(tmp_path, PLAIN), "repeat that run's command to go on with it, or name another --out"
     before = {entry.name: entry.stat().st_mtime_ns for entry in model.iterdir()}
-    refused(iem(*fit(path, model, lr=0.1)), rf"--lr is 0\.1, but {model} holds a run with 0\.001; {again}")
+    refused(iem(*fit(path, model, lr=0.1)), rf"--lr is 0\.1, but {model} holds a run with 0\.0003; {again}")
     other = written(tmp_path, PLAIN + "CCS,1\n", "other.csv")
     refused(iem(*fit(other, model)), rf"--out {model} holds a run with another table; {again}")
     said = iem(*fit(path, model))

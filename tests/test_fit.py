@@ -17,6 +17,7 @@ from iem.students.predictor import Predictor
 from iem.workflows import distilling, fitting
 from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
 from iem.workflows.embed import load_teacher
+from iem.workflows.estimate import drawing_seconds
 
 SMILES = [
     *(
@@ -161,7 +162,7 @@ def test_an_interrupted_fit_goes_on_and_ends_like_an_unbroken_one(table, teacher
 def test_other_settings_in_the_same_folder_are_refused(table, tmp_path):
     settings = {"target": ("size [Å]",), "teacher": "none", **QUICK}
     iem.fit(table, out=tmp_path / "model", **settings)
-    with pytest.raises(iem.IEMError, match=r"--lr is 0\.1, but .* holds a run with 0\.001"):
+    with pytest.raises(iem.IEMError, match=r"--lr is 0\.1, but .* holds a run with 0\.0003"):
         iem.fit(table, out=tmp_path / "model", lr=0.1, **settings)
 
 
@@ -237,6 +238,12 @@ def test_a_table_without_a_single_picture_is_learned_from_its_labels(tmp_path):
     predictor, result = trained(table, replace(LESSON, ke=0.1, te=0.1), heads, tmp_path)
     assert np.isfinite(outputs_of(predictor, table, np.arange(8))).all()
     assert "te" not in result.curve[-1]
+
+
+def test_time_is_estimated_where_one_molecule_is_new(teacher_folder):
+    guide = iem.load_teacher(teacher_folder)
+    assert guide.features([])[0].shape == (0, guide.teacher.dim)
+    assert drawing_seconds(guide, ["CCCCCCCCCCCCCBr"], {}, 1) == 0
 
 
 def test_embedding_has_nan_rows_for_what_cannot_be_drawn(teacher_folder):

@@ -70,7 +70,8 @@ class ImageTeacher:
                 bank.put({filed[key]: (row, note) for key, row, note in some})
                 bars.advance(bar, len(some))
         rows = [bank[filed[key]] for key in keys]
-        return np.stack([features for features, _ in rows]), [note for _, note in rows]
+        features = np.stack([row for row, _ in rows]) if rows else np.zeros((0, self.teacher.dim), np.float32)
+        return features, [note for _, note in rows]
 
     def unseen(self, keys: Sequence[str], *, given: Mapping[str, Geometry] | None = None) -> list[str]:
         """Those of some molecules that the cache does not hold; the arguments are those of ``features``."""
