@@ -160,7 +160,6 @@ def corpus_features(guide: ImageTeacher, corpus: Corpus, folder: Path, *, jobs: 
     return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
 
 
-@one_thread()
 def teach_student(
     corpus: Path, *, out: Path, student: str, teacher: str, recipe: TeachRecipe, seed: int, jobs: int | None
 ) -> None:
@@ -225,7 +224,7 @@ def teach_student(
         f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * length:,} visits"
         + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
     )
-    with progress("note") as watch.bars:
+    with progress("note") as watch.bars, one_thread():
         run_to_end(trainer, module, loader, still, checkpoint=checkpoint)
     write_json(out / "curve.json", watch.curve)
     say(f"best held-out loss {-best.best:.3f}; iem fit --start {out} begins where this student ended")
