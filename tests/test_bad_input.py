@@ -23,10 +23,11 @@ import pytest
 from iem import artifact
 from iem.chem import conformers
 from iem.cli import main
-from iem.errors import ArtifactError
+from iem.errors import ArtifactError, OutputError
 from iem.nn import teacher as teachers
 from iem.workflows import distilling, fitting
 from iem.workflows.embed import ImageTeacher
+from iem.workflows.folders import open_run
 from iem.workflows.model import Model
 
 MOLECULES = [
@@ -558,6 +559,31 @@ def test_a_folder_of_another_run_is_left_alone(iem: Iem, tmp_path: Path, model: 
     said = iem(*fit(path, model))
     assert (said.code, said.err) == (0, f"{model} is finished already; delete it to train again\n")
     assert before == {entry.name: entry.stat().st_mtime_ns for entry in model.iterdir()}
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from iem.workflows.folders import open_run
+with open_run(Path(sys.argv[1]), {"seed": 0}, kind="model"):
+    print("mine", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "mine\n"
+        with (
+            pytest.raises(OutputError, match=rf"another process is at work in --out {out}; wait until it is done"),
+            open_run(out, {"seed": 0}, kind="model"),
+        ):
+            pass
+        other.kill()
+    with open_run(out, {"seed": 0}, kind="model"):  # a claim ends with its process, however that ends
+        pass
 
 
 def test_a_finished_folder_without_its_scores(iem: Iem, tmp_path: Path, model: Path) -> None:

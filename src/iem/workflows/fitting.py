@@ -91,36 +91,36 @@ def fit_table(
         "compare": compare,
         **asdict(recipe),
     }
-    open_run(out, settings, kind="model")
-    if (out / artifact.CARD).is_file():
-        return finished(out)
+    with open_run(out, settings, kind="model"):
+        if (out / artifact.CARD).is_file():
+            return finished(out)
 
-    for note in table.notes:
-        say(note)
-    rejected = table.read - len(table.rows)
-    say(
-        f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {rejected:,} rejected"
-        f"{' (why: rejected.csv)' * bool(rejected)}; {task} of {plural(len(table.targets), 'target')}; "
-        f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
-    )
-    if begin:
-        say(f"the student begins {begin} (--start none: with nothing)")
-    if extra:
-        say(str(extra))
-    keys = table.keys + (extra.keys if extra else [])
-    labels = np.full((len(keys), len(table.targets)), np.nan)
-    labels[: len(table.keys)] = table.labels
-    molecules = graphs_of(keys, labels, student, guide.teacher.dim if guide else 0)
-    study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra, begin)
-    if teacher == "priors":
-        study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
-    arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
-    announce(study, len(arms), seeds, jobs)
-    notes = look(study, seeds, jobs)
-    if study.aid and "auto" in (recipe.ke, recipe.te):
-        study, settings["search"] = searched(study, out / "trainings")
-    results, states = train_all(study, arms, seeds, out / "trainings")
-    return finish(study, results, states, settings, notes, out)
+        for note in table.notes:
+            say(note)
+        rejected = table.read - len(table.rows)
+        say(
+            f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {rejected:,} rejected"
+            f"{' (why: rejected.csv)' * bool(rejected)}; {task} of {plural(len(table.targets), 'target')}; "
+            f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
+        )
+        if begin:
+            say(f"the student begins {begin} (--start none: with nothing)")
+        if extra:
+            say(str(extra))
+        keys = table.keys + (extra.keys if extra else [])
+        labels = np.full((len(keys), len(table.targets)), np.nan)
+        labels[: len(table.keys)] = table.labels
+        molecules = graphs_of(keys, labels, student, guide.teacher.dim if guide else 0)
+        study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra, begin)
+        if teacher == "priors":
+            study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
+        arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
+        announce(study, len(arms), seeds, jobs)
+        notes = look(study, seeds, jobs)
+        if study.aid and "auto" in (recipe.ke, recipe.te):
+            study, settings["search"] = searched(study, out / "trainings")
+        results, states = train_all(study, arms, seeds, out / "trainings")
+        return finish(study, results, states, settings, notes, out)
 
 
 def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:

@@ -1,7 +1,9 @@
 """Output folders: made, claimed for one set of settings, and never mixed with another's."""
 
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ DIGESTS = {"table": "table", "teacher": "teacher", "corpus": "corpus", "unlabell
 """Settings that a digest stands for, which tells a person nothing, and their names."""
 
 
-def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
-    """Claim a folder for a run, or find that it is the same run, interrupted or finished.
+@contextmanager
+def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> Iterator[None]:
+    """Claim a folder for a run, or find that it is the same run, interrupted or finished; alone while the block runs.
+
+    The claim ends with the process that holds it, however that ends.
 
     Args:
         folder: made if needed.
@@ -24,7 +29,8 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
         kind: what the run makes, ``teacher`` or ``model``.
 
     Raises:
-        OutputError: the folder is a file, holds something else or a run on other molecules, or cannot be written.
+        OutputError: the folder is a file, holds something else or a run on other molecules, cannot be written, or
+            another process is at work in it.
         ConfigError: the folder holds a run with other settings; names the first that differs.
     """
     wanted = json.loads(json.dumps({"kind": kind, **settings}))
@@ -38,8 +44,29 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> None:
         if folder.is_dir() and not all(fnmatch(entry.name, started) for entry in folder.iterdir()):
             raise OutputError(f"--out {folder} exists and is not a {kind} run of iem; name a new folder")
         write_json(path, wanted, parents=True)
-    for leftover in folder.rglob(PARTIAL):  # of a run that was killed while it wrote
-        leftover.unlink(missing_ok=True)
+    with _alone(path):
+        for leftover in folder.rglob(PARTIAL):  # of a run that was killed while it wrote
+            leftover.unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a file for this process; its workers do not inherit the claim, and a kill ends it."""
+    try:
+        file = path.open("rb+")
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise OutputError(
+                f"another process is at work in --out {path.parent}; wait until it is done, or name another folder"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def _compare(folder: Path, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -133,19 +133,19 @@ def prepare_corpus(
 def _claimed(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
     """A folder for this run; one in which nothing was made before an error is given free again."""
     existed = out.exists()
-    open_run(out, asked, kind="corpus")
-    try:
-        yield
-    except OutputError as error:
-        raise OutputError(f"{error}; finished shards are kept: the same command goes on from there") from error
-    except IEMError:
-        if not any(out.glob("part-*")):
-            for name in (RUN, REJECTED):
-                (out / name).unlink(missing_ok=True)
-            if not existed:
-                with suppress(OSError):  # something else stands there by now
-                    out.rmdir()
-        raise
+    with open_run(out, asked, kind="corpus"):
+        try:
+            yield
+        except OutputError as error:
+            raise OutputError(f"{error}; finished shards are kept: the same command goes on from there") from error
+        except IEMError:
+            if not any(out.glob("part-*")):
+                for name in (RUN, REJECTED):
+                    (out / name).unlink(missing_ok=True)
+                if not existed:
+                    with suppress(OSError):  # something else stands there by now
+                        out.rmdir()
+            raise
 
 
 def _asked(

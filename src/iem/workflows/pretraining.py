@@ -4,6 +4,7 @@ import copy
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -326,46 +327,48 @@ def train_teacher(
         accumulate=recipe.accumulate,
     )
     check_shares(recipe, trainer.world_size)
-    if trainer.is_global_zero:
-        open_run(out, asdict(recipe) | {"seed": seed, "corpus": molecules.digest}, kind="teacher")
-    train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
-    if jobs is None:
-        jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
-    draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
-    steps = rounds * (recipe.round // recipe.batch_size)
-    model = new_model(recipe, molecules, train, seed)
-    if trainer.world_size > 1 and torch.cuda.is_available():  # PyTorch can do this on GPUs only
-        model = convert_sync_batchnorm(model)
-    module = Pretraining(model, recipe, steps, molecules)
-    if trainer.is_global_zero:
-        over = f" on {trainer.world_size} devices" * (trainer.world_size > 1)
-        say(
-            f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * recipe.round:,} visits in "
-            f"{steps:,} steps at {recipe.size}×{recipe.size} pixels{over}"
-            + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
-        )
-    card = {
-        "architecture": recipe.encoder,
-        "views": ["2d", "3d"],
-        "priors": {name: PRIORS[name].size for name in recipe.priors},
-        "size": recipe.size,
-        "view_set": recipe.view_set,
-        "renderer": BallStick(recipe.size).signature,
-        "depiction": Depiction(recipe.size).signature,
-        "pretrained": module.model.origin,
-        "recipe": asdict(recipe) | {"seed": seed},
-        "devices": trainer.world_size,
-        "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
-        "licence": "MIT",
-    }
-    with progress("note", shown=trainer.is_global_zero) as watch.bars:
-        try:
-            run_to_end(trainer, module, Pictures(draw), checkpoint=checkpoint)
-        except IEMError:
-            if trainer.is_global_zero:
-                raise
-            sys.exit(1)  # the first process says it for all
-    if trainer.is_global_zero:
-        write_json(out / "curve.json", watch.curve)
-        write_teacher_report(out, watch.curve, molecules, pictures_of(recipe, molecules, seed, moving=True), train)
-        say(f"best held-out loss {-best.best:.3f}; the teacher is in {out}, its curves are in {out / 'report.html'}")
+    settings = asdict(recipe) | {"seed": seed, "corpus": molecules.digest}
+    with open_run(out, settings, kind="teacher") if trainer.is_global_zero else nullcontext():
+        train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
+        if jobs is None:
+            jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
+        draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
+        steps = rounds * (recipe.round // recipe.batch_size)
+        model = new_model(recipe, molecules, train, seed)
+        if trainer.world_size > 1 and torch.cuda.is_available():  # PyTorch can do this on GPUs only
+            model = convert_sync_batchnorm(model)
+        module = Pretraining(model, recipe, steps, molecules)
+        if trainer.is_global_zero:
+            over = f" on {trainer.world_size} devices" * (trainer.world_size > 1)
+            say(
+                f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * recipe.round:,} visits in "
+                f"{steps:,} steps at {recipe.size}×{recipe.size} pixels{over}"
+                + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
+            )
+        card = {
+            "architecture": recipe.encoder,
+            "views": ["2d", "3d"],
+            "priors": {name: PRIORS[name].size for name in recipe.priors},
+            "size": recipe.size,
+            "view_set": recipe.view_set,
+            "renderer": BallStick(recipe.size).signature,
+            "depiction": Depiction(recipe.size).signature,
+            "pretrained": module.model.origin,
+            "recipe": asdict(recipe) | {"seed": seed},
+            "devices": trainer.world_size,
+            "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
+            "licence": "MIT",
+        }
+        with progress("note", shown=trainer.is_global_zero) as watch.bars:
+            try:
+                run_to_end(trainer, module, Pictures(draw), checkpoint=checkpoint)
+            except IEMError:
+                if trainer.is_global_zero:
+                    raise
+                sys.exit(1)  # the first process says it for all
+        if trainer.is_global_zero:
+            write_json(out / "curve.json", watch.curve)
+            write_teacher_report(out, watch.curve, molecules, pictures_of(recipe, molecules, seed, moving=True), train)
+            say(
+                f"best held-out loss {-best.best:.3f}; the teacher is in {out}, its curves are in {out / 'report.html'}"
+            )

@@ -116,37 +116,41 @@ def run_study(
     """Train what is not trained yet, and write the tables; see ``iem.workflows.priors``."""
     corpus = corpus.resolve()
     hall = open_hall(corpus, recipe.molecules, seed)
-    open_run(out, {"preset": preset, **asdict(recipe), "seed": seed, "corpus": hall.digest}, kind="study")
-    settings = {name: settings_of(name, hall.digest, recipe, seed) for name in KINDS}
-    remaining = [name for name in models if finished(out, name, settings[name]) is None]
-    train, valid, test = (len(rows) for rows in hall.split)
-    say(f"{plural(recipe.molecules, 'molecule')}: {train:,} to learn from, {valid:,} to choose by, {test:,} to test on")
-    say(
-        f"{plural(len(models), 'model')}, {len(models) - len(remaining)} done, {len(remaining)} to do; results in {out}"
-    )
-    if remaining:
-        seconds = {name: seconds_of(name, hall, recipe, seed) for name in remaining}
-        processes = min(effective_n_jobs(jobs), len(remaining))
-        each = ", ".join(f"{KINDS[name].title} {words(taken)}" for name, taken in seconds.items())
-        say(f"about {words(max(sum(seconds.values()) / processes, *seconds.values(), 0))}: {each}")
-        longest_first = sorted(remaining, key=lambda name: -seconds[name])
-        with open_engine("cores", jobs=processes, address=None) as tasks, progress("note") as bars:
-            bar = bars.add_task("models", total=len(remaining), note="")
-            inner = bars.add_task("epochs", total=recipe.epochs, note="", visible=processes == 1)
+    with open_run(out, {"preset": preset, **asdict(recipe), "seed": seed, "corpus": hall.digest}, kind="study"):
+        settings = {name: settings_of(name, hall.digest, recipe, seed) for name in KINDS}
+        remaining = [name for name in models if finished(out, name, settings[name]) is None]
+        train, valid, test = (len(rows) for rows in hall.split)
+        say(
+            f"{plural(recipe.molecules, 'molecule')}: {train:,} to learn from, {valid:,} to choose by, {test:,} to "
+            "test on"
+        )
+        say(
+            f"{plural(len(models), 'model')}, {len(models) - len(remaining)} done, {len(remaining)} to do; results "
+            f"in {out}"
+        )
+        if remaining:
+            seconds = {name: seconds_of(name, hall, recipe, seed) for name in remaining}
+            processes = min(effective_n_jobs(jobs), len(remaining))
+            each = ", ".join(f"{KINDS[name].title} {words(taken)}" for name, taken in seconds.items())
+            say(f"about {words(max(sum(seconds.values()) / processes, *seconds.values(), 0))}: {each}")
+            longest_first = sorted(remaining, key=lambda name: -seconds[name])
+            with open_engine("cores", jobs=processes, address=None) as tasks, progress("note") as bars:
+                bar = bars.add_task("models", total=len(remaining), note="")
+                inner = bars.add_task("epochs", total=recipe.epochs, note="", visible=processes == 1)
 
-            def show(epoch: int, loss: float) -> None:
-                bars.update(inner, completed=epoch, note=f"held-out loss {loss:.3f}")
+                def show(epoch: int, loss: float) -> None:
+                    bars.update(inner, completed=epoch, note=f"held-out loss {loss:.3f}")
 
-            shared = (corpus, recipe, seed, out.resolve(), show if processes == 1 else quiet)
-            done = in_order(tasks, do_model, longest_first, lambda name: (name, settings[name], *shared))
-            for name, result in done:
-                bars.update(bar, advance=1)
-                epoch = result["best_epoch"]
-                end = "diverged in its first epoch" if epoch is None else f"best epoch {epoch} of {recipe.epochs}"
-                say(f"{KINDS[name].title} done in {words(result['seconds'])}: {end}")
-                _write(out, hall, settings)
-    _write(out, hall, settings)
-    say(f"tables: {out / 'results.md'}")
+                shared = (corpus, recipe, seed, out.resolve(), show if processes == 1 else quiet)
+                done = in_order(tasks, do_model, longest_first, lambda name: (name, settings[name], *shared))
+                for name, result in done:
+                    bars.update(bar, advance=1)
+                    epoch = result["best_epoch"]
+                    end = "diverged in its first epoch" if epoch is None else f"best epoch {epoch} of {recipe.epochs}"
+                    say(f"{KINDS[name].title} done in {words(result['seconds'])}: {end}")
+                    _write(out, hall, settings)
+        _write(out, hall, settings)
+        say(f"tables: {out / 'results.md'}")
 
 
 def _write(out: Path, hall: Hall, settings: dict[str, dict[str, Any]]) -> None:

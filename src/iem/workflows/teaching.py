@@ -175,56 +175,56 @@ def teach_student(
             "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
         )
     settings = {"student": student, "teacher": "none" if guide is None else " ".join(guide.causes), **asdict(recipe)}
-    open_run(out, settings | {"seed": seed, "corpus": molecules.digest}, kind="student")
-    workers = (os.cpu_count() or 1) if jobs is None else jobs
-    seen = np.zeros((len(molecules), 0), np.float16)
-    if guide is not None:
-        seen = corpus_features(guide, molecules, out / "features", jobs=max(1, workers))
-    train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
-    predictor = Predictor(network, tasks=1, task="regression", bf16=recipe.precision == "bf16")
-    questions = recipe.questions if recipe.priors else ()
-    heads = prior_heads(predictor.project.out_features, {name: PRIORS[name].size for name in questions})
-    set_scales(heads, prior_statistics(molecules, train, questions, seed=seed))
-    known = seen[train][~np.isnan(seen[train]).any(axis=1)].astype(np.float32)
-    unit = torch.from_numpy(known.std(axis=0).clip(min=1e-3)) if len(known) else torch.ones(0)
-    module = Teaching(predictor, heads, recipe, guide.teacher.heads if guide else None, unit)
+    with open_run(out, settings | {"seed": seed, "corpus": molecules.digest}, kind="student"):
+        workers = (os.cpu_count() or 1) if jobs is None else jobs
+        seen = np.zeros((len(molecules), 0), np.float16)
+        if guide is not None:
+            seen = corpus_features(guide, molecules, out / "features", jobs=max(1, workers))
+        train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
+        predictor = Predictor(network, tasks=1, task="regression", bf16=recipe.precision == "bf16")
+        questions = recipe.questions if recipe.priors else ()
+        heads = prior_heads(predictor.project.out_features, {name: PRIORS[name].size for name in questions})
+        set_scales(heads, prior_statistics(molecules, train, questions, seed=seed))
+        known = seen[train][~np.isnan(seen[train]).any(axis=1)].astype(np.float32)
+        unit = torch.from_numpy(known.std(axis=0).clip(min=1e-3)) if len(known) else torch.ones(0)
+        module = Teaching(predictor, heads, recipe, guide.teacher.heads if guide else None, unit)
 
-    rounds, length = -(-recipe.visits // recipe.round), min(recipe.round, recipe.visits)
-    watch = Watch("teaching the student", visits=rounds * length, round=length, batch=recipe.batch_size)
-    card: dict[str, Any] = {
-        "student": student,
-        "teacher": None if guide is None else guide.teacher.card["digest"],
-        "recipe": asdict(recipe) | {"seed": seed},
-        "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
-        "licence": "MIT",
-    }
-
-    def keep(module: Teaching) -> None:
-        tensors = {
-            name: tensor
-            for name, tensor in module.predictor.state_dict().items()
-            if name.startswith(("student.", "project."))
+        rounds, length = -(-recipe.visits // recipe.round), min(recipe.round, recipe.visits)
+        watch = Watch("teaching the student", visits=rounds * length, round=length, batch=recipe.batch_size)
+        card: dict[str, Any] = {
+            "student": student,
+            "teacher": None if guide is None else guide.teacher.card["digest"],
+            "recipe": asdict(recipe) | {"seed": seed},
+            "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
+            "licence": "MIT",
         }
-        artifact.save(out, artifact.halved(tensors), card | {"curve": watch.curve}, kind="student")
 
-    checkpoint = out / "checkpoint.ckpt"
-    best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
-    trainer = quiet_trainer(max_epochs=rounds, callbacks=[watch, best, CurveFiles(out, watch.curve)])
-    lessons = Lessons(molecules, network, questions, seen)
-    walk = Rounds(train, length=length, seed=seed, multiple=recipe.batch_size)
-    loading: dict[str, Any] = {
-        "batch_size": recipe.batch_size,
-        "num_workers": workers,
-        "persistent_workers": workers > 0,
-        "collate_fn": lessons.together,
-    }
-    loader = DataLoader(lessons, sampler=walk, **loading)
-    still = DataLoader(lessons, sampler=[(0, int(index)) for index in valid], **loading)
-    say(
-        f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * length:,} visits"
-        + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
-    )
-    with progress("note") as watch.bars, one_thread():
-        run_to_end(trainer, module, loader, still, checkpoint=checkpoint)
-    write_json(out / "curve.json", watch.curve)
-    say(f"best held-out loss {-best.best:.3f}; iem fit --start {out} begins where this student ended")
+        def keep(module: Teaching) -> None:
+            tensors = {
+                name: tensor
+                for name, tensor in module.predictor.state_dict().items()
+                if name.startswith(("student.", "project."))
+            }
+            artifact.save(out, artifact.halved(tensors), card | {"curve": watch.curve}, kind="student")
+
+        checkpoint = out / "checkpoint.ckpt"
+        best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
+        trainer = quiet_trainer(max_epochs=rounds, callbacks=[watch, best, CurveFiles(out, watch.curve)])
+        lessons = Lessons(molecules, network, questions, seen)
+        walk = Rounds(train, length=length, seed=seed, multiple=recipe.batch_size)
+        loading: dict[str, Any] = {
+            "batch_size": recipe.batch_size,
+            "num_workers": workers,
+            "persistent_workers": workers > 0,
+            "collate_fn": lessons.together,
+        }
+        loader = DataLoader(lessons, sampler=walk, **loading)
+        still = DataLoader(lessons, sampler=[(0, int(index)) for index in valid], **loading)
+        say(
+            f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * length:,} visits"
+            + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
+        )
+        with progress("note") as watch.bars, one_thread():
+            run_to_end(trainer, module, loader, still, checkpoint=checkpoint)
+        write_json(out / "curve.json", watch.curve)
+        say(f"best held-out loss {-best.best:.3f}; iem fit --start {out} begins where this student ended")
