@@ -19,6 +19,7 @@ from iem.data.tables import read_table
 from iem.errors import ArtifactError, ConfigError, UnknownNameError
 from iem.records import Split
 from iem.report.contests import critical_differences
+from iem.students.starts import find_start
 from iem.workflows import benchmarking, comparing
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
@@ -235,6 +236,21 @@ def test_ranks_are_over_the_tables_that_all_have():
         Row("esol", "none", "ecfp+rf", "scaffold", {0: 0.1}, 0),
     ]
     assert ranks(rows) == [("gin plain", 1.5, 2), ("gin iem", 1.5, 2)]
+
+
+def test_a_head_start_that_nobody_made_is_named_with_its_remedy(tmp_path, capsys):
+    words = ["benchmark", "controls", "--datasets", "freesolv", "--students", "gcn", "--methods", "priors start"]
+    assert main([*words, "--out", str(tmp_path / "runs")]) == 1
+    said = capsys.readouterr().err
+    assert "iem teach CORPUS --student gcn --teacher none --out starts/priors-gcn, and say --starts starts" in said
+
+
+def test_a_run_depends_on_where_its_student_begins():
+    protocol = Protocol.of(split="scaffold", teacher="default", preset="default")
+    begun, plain = (protocol.settings(Run("freesolv", "gin", way, 0)) for way in ("priors start", "plain"))
+    assert begun["start"] == find_start("priors", "gin").digest[:16]
+    assert "start" not in plain
+    assert (begun["recipe"]["lr"], plain["recipe"]["lr"]) == (3e-4, 1e-3)
 
 
 def test_the_critical_difference_is_that_of_the_literature():

@@ -106,11 +106,10 @@ class Protocol:
         found = find_start(kind, run.student, bundled=Path(self.starts))
         if found is None and kind != "none":
             teacher = "" if kind == "pictures" else " --teacher none"
-            where = Path(self.starts) / f"{kind}-{run.student}"
             raise ArtifactError(
                 f"the method {run.method!r} needs a head start of {run.student}, and there is none in {self.starts}; "
-                f"make it with iem teach CORPUS --student {run.student}{teacher} --out {where}, and name that folder's "
-                "folder with --starts"
+                f"make it with iem teach CORPUS --student {run.student}{teacher} --out starts/{kind}-{run.student}, "
+                "and say --starts starts"
             )
         return found
 
