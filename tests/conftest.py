@@ -1,7 +1,7 @@
 """Shared fixtures: real molecules, and the benchmark tables where they are at hand."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,34 @@ def table_path() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def corpus_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[str]], Path]:
+    """Makes a corpus of some molecules, given by SMILES."""
+
+    def make(smiles: Sequence[str]) -> Path:
+        import iem
+
+        folder = tmp_path_factory.mktemp("corpus")
+        (folder / "some.smi").write_text("\n".join(smiles))
+        iem.prepare(str(folder / "some.smi"), out=folder / "corpus", jobs=1)
+        return folder / "corpus"
+
+    return make
+
+
+SMALL_CORPUS = (
+    *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
+    *("C1CCCCC1", "OC1CCCCC1", "CC(=O)C", "CCC(=O)C", "CC#N", "c1ccsc1", "FC(F)(F)c1ccccc1", "Clc1ccccc1", "BrCCBr"),
+    *("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "OCC(O)C(O)C(O)C(O)C=O", "NC(Cc1ccccc1)C(=O)O", "C[Si](C)(C)C", "CSC", "O=C=O"),
+)
+
+
+@pytest.fixture(scope="session")
+def small_corpus(corpus_of: Callable[[Sequence[str]], Path]) -> Path:
+    """Twenty-five molecules for trainings of teachers and students."""
+    return corpus_of(SMALL_CORPUS)
 
 
 PRIOR_SIZES = {"atom": 19, "bond": 4, "geometry": 60, "property": 8}

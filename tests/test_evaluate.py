@@ -8,7 +8,6 @@ import pytest
 import torch
 from sklearn.metrics import mean_squared_error, r2_score
 
-import iem
 from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.priors import properties
@@ -29,11 +28,8 @@ SMILES = [
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    (folder / "some.smi").write_text("\n".join(SMILES))
-    iem.prepare(str(folder / "some.smi"), out=folder / "corpus", jobs=1)
-    return folder / "corpus"
+def corpus(corpus_of):
+    return corpus_of(SMILES)
 
 
 def test_prior_errors_are_those_of_scikit_learn_where_everything_is_known():

@@ -14,7 +14,7 @@ from iem.errors import ConfigError
 from iem.nn.heads import prior_heads
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
-from iem.workflows import distilling, fitting
+from iem.workflows import distilling, fitting, training
 from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
 from iem.workflows.embed import load_teacher
 from iem.workflows.estimate import drawing_seconds
@@ -96,7 +96,7 @@ def test_the_precision_that_the_device_decided_is_kept_with_the_run(
     table, tmp_path, monkeypatch, device_has_it, precision
 ):
     seen = []
-    monkeypatch.setattr(fitting, "computes_in_bf16", lambda: device_has_it)
+    monkeypatch.setattr(training, "computes_in_bf16", lambda: device_has_it)
 
     def train_all(study, *_):
         seen.append(fitting.new_predictor(study, 0).bf16)
@@ -108,7 +108,7 @@ def test_the_precision_that_the_device_decided_is_kept_with_the_run(
     iem.fit(table, **settings)
     assert seen == [precision == "bf16"]
     assert json.loads((tmp_path / "model" / "run.json").read_text())["precision"] == precision
-    monkeypatch.setattr(fitting, "computes_in_bf16", lambda: not device_has_it)
+    monkeypatch.setattr(training, "computes_in_bf16", lambda: not device_has_it)
     with pytest.raises(ConfigError, match="--precision"):
         iem.fit(table, **settings)
 

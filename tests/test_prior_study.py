@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import iem
 from iem.cli import main
 from iem.data.published import FIGURE1A, TABLE_S1
 from iem.errors import ArtifactError, ConfigError
@@ -33,11 +32,8 @@ SIZES = {"atom": 19, "bond": 4, "geometry": 60, "property": 8}
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    (folder / "some.smi").write_text("\n".join(SMILES))
-    iem.prepare(str(folder / "some.smi"), out=folder / "corpus", jobs=1)
-    return folder / "corpus"
+def corpus(corpus_of):
+    return corpus_of(SMILES)
 
 
 @pytest.fixture(scope="module")

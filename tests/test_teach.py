@@ -16,25 +16,16 @@ from iem.students.predictor import Predictor
 from iem.students.starts import find_start
 from iem.workflows import rounds
 from iem.workflows.embed import load_teacher
-from iem.workflows.prepare import prepare
 from iem.workflows.teach import TeachRecipe
 from iem.workflows.teaching import Lessons, Teaching, corpus_features, teach_student
 
-SMILES = [
-    *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
-    *("C1CCCCC1", "OC1CCCCC1", "CC(=O)C", "CCC(=O)C", "CC#N", "c1ccsc1", "FC(F)(F)c1ccccc1", "Clc1ccccc1", "BrCCBr"),
-    *("CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "OCC(O)C(O)C(O)C(O)C=O", "NC(Cc1ccccc1)C(=O)O", "C[Si](C)(C)C", "CSC", "O=C=O"),
-]
 SMALL = "gin:width=32,layers=2"
 TINY = replace(TeachRecipe(), visits=48, round=16, batch_size=8, precision="float32", ke=0.5)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    (folder / "some.smi").write_text("\n".join(SMILES))
-    prepare(str(folder / "some.smi"), out=folder / "corpus", jobs=1)
-    return folder / "corpus"
+def corpus(small_corpus):
+    return small_corpus
 
 
 def taught(corpus, out, teacher, recipe=TINY):

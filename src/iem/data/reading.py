@@ -259,7 +259,7 @@ def _open_parquet(stream: Any, name: str, rows: int, stack: ExitStack) -> Source
     from pyarrow import parquet
 
     if isinstance(stream, gzip.GzipFile) or not stream.seekable():  # Parquet is read from its end
-        whole = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        whole = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 likewise
         shutil.copyfileobj(stream, whole)
         stream = whole
     try:

@@ -1,6 +1,5 @@
 """Where a student's weights may begin: at what ``iem teach`` left, or at what comes with the package."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,7 +70,7 @@ def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> St
         name = DEFAULT
     if name in KINDS:
         for path in sorted(bundled.glob(f"{name}-*/{artifact.CARD}")):
-            if json.loads(path.read_text(encoding="utf-8"))["student"] == student:
+            if artifact.read_card(path.parent, kind="student")["student"] == student:
                 return _read(path.parent)
         return None
     start = _read(Path(name))

@@ -35,7 +35,7 @@ from iem.workflows.folders import open_run
 from iem.workflows.metrics import METRICS, difference, summary
 from iem.workflows.questions import FLAT, Answers, answered
 from iem.workflows.reporting import write_fit_report
-from iem.workflows.training import computes_in_bf16
+from iem.workflows.training import precision_of
 from iem.workflows.trainings import ARMS, Result, Study, Task, new_predictor, searched, train_all
 from iem.workflows.unlabelled import read_unlabelled
 
@@ -125,11 +125,8 @@ def fit_table(
 
 def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
     """The recipe with every choice made that the device or the student's beginning decides."""
-    if recipe.lr is None:
-        recipe = replace(recipe, lr=LR[start is not None])
-    if recipe.precision != "auto":
-        return recipe
-    return replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
+    lr = LR[start is not None] if recipe.lr is None else recipe.lr
+    return replace(recipe, lr=lr, precision=precision_of(recipe.precision))
 
 
 def name_of(student: str | Callable[..., Student]) -> str:

@@ -41,7 +41,7 @@ from iem.workflows.folders import open_run
 from iem.workflows.pretrain import Recipe
 from iem.workflows.pretrain_report import write_teacher_report
 from iem.workflows.rounds import Watch
-from iem.workflows.training import computes_in_bf16, quiet_trainer, run_to_end
+from iem.workflows.training import precision_of, quiet_trainer, run_to_end
 
 VALID_SHARE, VALID_MOST = 0.02, 1_000
 """Held-out part of the corpus: a share of it, but never more molecules than this."""
@@ -273,9 +273,7 @@ class Pictures(lightning.LightningDataModule):
 
 def resolved(recipe: Recipe) -> Recipe:
     """The recipe with every choice made that the device decides."""
-    if recipe.precision != "auto":
-        return recipe
-    return replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
+    return replace(recipe, precision=precision_of(recipe.precision))
 
 
 def check_shares(recipe: Recipe, ranks: int) -> None:

@@ -35,7 +35,7 @@ from iem.workflows.folders import open_run
 from iem.workflows.pretraining import held_out_part
 from iem.workflows.rounds import Watch
 from iem.workflows.teach import TeachRecipe
-from iem.workflows.training import computes_in_bf16, one_thread, quiet_trainer, run_to_end
+from iem.workflows.training import one_thread, precision_of, quiet_trainer, run_to_end
 
 PART = 4_096
 """Molecules whose features are kept in one file."""
@@ -164,8 +164,7 @@ def teach_student(
     corpus: Path, *, out: Path, student: str, teacher: str, recipe: TeachRecipe, seed: int, jobs: int | None
 ) -> None:
     """Teach, resuming where an interrupted run of the same settings was; see ``iem.workflows.teach``."""
-    if recipe.precision == "auto":
-        recipe = replace(recipe, precision="bf16" if computes_in_bf16() else "float32")
+    recipe = replace(recipe, precision=precision_of(recipe.precision))
     torch.manual_seed(seed)
     network = build_student(student, dropout=recipe.dropout)
     guide = None if teacher == "none" else load_teacher(teacher)

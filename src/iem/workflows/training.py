@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import is_zipfile
 
 import lightning
@@ -37,6 +37,13 @@ def computes_in_bf16() -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch does not tell
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def precision_of(asked: Literal["auto", "bf16", "float32"]) -> Literal["bf16", "float32"]:
+    """What a training computes in: ``auto`` is what the device at hand is quickest in."""
+    if asked != "auto":
+        return asked
+    return "bf16" if computes_in_bf16() else "float32"
 
 
 def quiet_trainer(
