@@ -175,7 +175,7 @@ class Pretraining(lightning.LightningModule):
                 self.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=recipe.weight_decay
             )
         else:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+            optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
         if recipe.schedule == "constant":
             return optimizer
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=self.steps, pct_start=0.1)
