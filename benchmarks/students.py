@@ -10,8 +10,8 @@ chemprop trains its default network as ``chemprop train`` does. Networks are of 
 per parameter (molecules per second × parameters). Epochs alternate, and a ratio is the median over rounds of one epoch
 each.
 
-Prediction: ``iem predict`` beside ``chemprop predict``, from a CSV of SMILES to a CSV of predictions, each a process of
-its own with one thread, start included, in turns.
+Prediction: ``iem predict``, as it is and with ``--precision bf16``, beside ``chemprop predict``, from a CSV of SMILES
+to a CSV of predictions, each a process of its own with one thread, start included, in turns.
 
 All times are processor time, so that other work on the machine counts little. The last line is JSON; without chemprop
 its figures are null.
@@ -244,7 +244,8 @@ def prediction_seconds(smiles: Sequence[str], rounds: int, *, chemprop: bool) ->
         ours = Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification")
         save_model(folder / "model", [ours.state_dict()], about)
         iem: list[object] = [sys.executable, "-m", "iem", "predict", folder / "model", folder / "in.csv"]
-        commands: dict[str, list[object]] = {"iem": [*iem, "--out", folder / "ours.csv", "--jobs", 1]}
+        iem += ["--out", folder / "ours.csv", "--jobs", 1]
+        commands: dict[str, list[object]] = {"iem": iem, "iem in bf16": [*iem, "--precision", "bf16"]}
         if chemprop:
             installed().models.save_model(folder / "model.pt", new_model("classification", 1), ["y"])
             program = Path(sys.executable).parent / "chemprop"
@@ -300,7 +301,7 @@ def main() -> None:
         )
     spent = prediction_seconds(keys, options.rounds, chemprop=chemprop)
     for name, values in spent.items():
-        print(f"{name:8} predicts {len(keys):,} molecules in {min(values):.1f} s")
+        print(f"{name:11} predicts {len(keys):,} molecules in {min(values):.1f} s")
     ratios = {name: seconds[name] / seconds["iem"] for name in others}
     mine = float(np.median(ratios["chemprop"])) if chemprop else None
     result = {
@@ -309,6 +310,9 @@ def main() -> None:
         "train_ratio_chemprop": mine and round(mine, 2),
         "train_ratio_chemprop_per_parameter": mine and round(mine * sizes["iem"] / sizes["chemprop"], 2),
         "predict_ratio_chemprop": round(min(spent["chemprop"]) / min(spent["iem"]), 2) if chemprop else None,
+        "predict_ratio_chemprop_bf16": round(min(spent["chemprop"]) / min(spent["iem in bf16"]), 2)
+        if chemprop
+        else None,
         "molecules_per_second": {name: round(speed, 1) for name, speed in speeds.items()},
         "parameters": sizes,
         "predict_seconds": {name: round(min(values), 1) for name, values in spent.items()},

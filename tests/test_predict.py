@@ -212,6 +212,15 @@ def test_python_gives_the_same_numbers(predict: Predict, boiling: Path) -> None:
     assert iem.load(boiling).predict("CCO").shape == (1, 4)
 
 
+def test_half_precision_is_asked_for(predict: Predict, boiling: Path) -> None:
+    exact, quick = predict(boiling, *FEW), predict(boiling, *FEW, "--precision", "bf16")
+    name, place = exact.columns[1], [value != "" for value in exact[exact.columns[1]]]
+    assert exact[name].tolist() != quick[name].tolist()
+    np.testing.assert_allclose(exact[name][place].astype(float), quick[name][place].astype(float), rtol=0.02)
+    python = iem.load(boiling, precision="bf16").predict(FEW)[name]
+    assert quick[name].tolist() == ["" if np.isnan(value) else f"{value:.6g}" for value in python]
+
+
 # Streams
 
 

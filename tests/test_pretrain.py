@@ -1,5 +1,6 @@
 """Training a teacher: the five tasks, exact resume, several processes, and the folder that is left."""
 
+import copy
 import csv
 import json
 import os
@@ -9,7 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,7 +32,7 @@ from iem.render.depiction import Depiction
 from iem.render.views import rotations
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.pretrain import PRESETS
-from iem.workflows.pretraining import FiveTasks, loaders, train_teacher
+from iem.workflows.pretraining import FiveTasks, Pretraining, loaders, new_model, train_teacher
 
 TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
 
@@ -243,6 +244,27 @@ def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path):
     assert teacher(torch.zeros(2, 1, 32, 32, 3, dtype=torch.uint8)).shape == (2, teacher.dim)
     with pytest.raises(ConfigError, match=r"--lr is 0\.5, but .* holds a run with 0\.001"):
         train_teacher(corpus, out=whole, recipe=replace(TINY, lr=0.5), jobs=0)
+
+
+def test_the_fused_optimiser_does_what_the_plain_one_does(corpus):
+    """PyTorch's fused steps are wrong where a gradient is laid out otherwise than its weight."""
+    recipe, molecules = replace(TINY, encoder="resnet18", schedule="constant"), Corpus(corpus)
+    indices = np.arange(len(molecules))
+    train, _ = loaders(recipe, molecules, indices, indices[:8], seed=0, jobs=0)
+    model = new_model(recipe, molecules, indices, seed=0)
+    plain = copy.deepcopy(model)
+    fused = Pretraining(model, recipe, 1, molecules).configure_optimizers()
+    other = torch.optim.AdamW(plain.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, foreach=False)
+    for batch in islice(train, 2):
+        fused.zero_grad()
+        sum(model(batch).values()).backward()
+        for one, two in zip(model.parameters(), plain.parameters(), strict=True):
+            assert one.grad.stride() == one.stride()
+            two.grad = one.grad.clone()
+        fused.step()
+        other.step()
+    for (name, one), two in zip(model.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, two, msg=name)
 
 
 def test_a_finished_folder_tells_where_its_weights_are_from_and_shows_its_curves(corpus, tmp_path):

@@ -3,6 +3,8 @@
 import copy
 import itertools
 import math
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from unittest.mock import patch
@@ -27,13 +29,13 @@ from iem.students.architectures import GCN, GraphSAGE
 from iem.students.base import STUDENTS, Assembled, Student, build_student
 from iem.students.batches import collate
 from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, featurize
-from iem.students.gnn import FEATURES, GIN, AtomTable, BondTable
+from iem.students.gnn import FEATURES, GIN, GINE, AtomTable, Attention, BondTable, pool
 from iem.students.predictor import Predictor
 from iem.testing import check_student
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)
-    from torch_geometric.nn import GINEConv
+    from torch_geometric.nn import AttentionalAggregation, GINEConv, global_add_pool, global_max_pool, global_mean_pool
     from torch_geometric.utils import from_rdmol
     from torch_geometric.utils.smiles import e_map, x_map
 
@@ -403,10 +405,10 @@ def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
     }
     pools = {"mean": lambda x: x.mean(0), "sum": lambda x: x.sum(0), "max": lambda x: x.amax(0)}
     for jumping, atoms in joined.items():
-        for readout, pool in pools.items():
+        for readout, among in pools.items():
             network = GIN(width=6, layers=2, readout=readout, jumping=jumping).double().eval()
             network.load_state_dict(plain.state_dict())
-            wanted = torch.stack([pool(atoms[start:end]) for start, end in parts])
+            wanted = torch.stack([among(atoms[start:end]) for start, end in parts])
             torch.testing.assert_close(network(batch), wanted)
 
 
@@ -526,6 +528,56 @@ def test_messages_and_their_gradients_are_their_formula(graph, half):
         torch.testing.assert_close(ours, theirs, **near)
 
 
+def seeded(make):
+    torch.manual_seed(0)
+    return make()
+
+
+def network_of_a_round():
+    return nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 8))
+
+
+def test_a_round_is_that_of_torch_geometric_from_the_seed_on():
+    ours, theirs = (
+        seeded(lambda: GINE(network_of_a_round())),
+        seeded(lambda: GINEConv(network_of_a_round(), train_eps=True)),
+    )
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    batch = collate(graphs_of(*ORDINARY))
+    hidden, bonds = torch.randn(len(batch.atoms), 8), torch.randn(len(batch.bonds), 8)
+    for each in (ours, theirs):
+        nn.init.constant_(each.eps, 0.3)
+    assert torch.equal(ours(hidden, batch.edges, bonds), theirs(hidden, batch.edges, bonds))
+
+
+@pytest.mark.parametrize(
+    ("how", "theirs"), [("sum", global_add_pool), ("mean", global_mean_pool), ("max", global_max_pool)]
+)
+def test_pooling_is_that_of_torch_geometric(how, theirs):
+    owner = torch.tensor([0] * 7 + [2] * 6 + [3])  # the second molecule and the last have no atoms
+    states = torch.randn(len(owner), 4, requires_grad=True)
+    ours, wanted = pool(states, owner, 5, how), theirs(states, owner, 5)
+    assert torch.equal(ours, wanted)
+    weights = torch.randn(5, 4)
+    assert torch.equal(*(gradients(each, weights, states)[0] for each in (ours, wanted)))
+
+
+def test_attention_is_that_of_torch_geometric():
+    owner = torch.tensor([0] * 7 + [2] * 6 + [3])
+    ours, theirs = seeded(lambda: Attention(4)), seeded(lambda: AttentionalAggregation(nn.Linear(4, 1)))
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    states, weights = 50 * torch.randn(len(owner), 4, requires_grad=True), torch.randn(4, 4)
+    found, wanted = ours(states, owner, 4), theirs(states, owner, dim_size=4)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(*(gradients(each, weights, states)[0] for each in (found, wanted)))
+
+
+def test_predicting_with_the_default_student_does_not_wait_for_torch_geometric():
+    script = "import sys, iem.workflows.predicting as _; print('torch_geometric' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def layers(seed=0):
     """A linear layer of 6 to 7 and its normalisation, away from the initial values."""
     torch.manual_seed(seed)
@@ -610,13 +662,27 @@ def test_predictions_are_those_of_torch_geometrics_layers():
             torch.testing.assert_close(found, network(batch), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("loops", [True, False])
+def test_predictions_in_half_precision_are_near(loops):
+    torch.manual_seed(0)
+    predictor, batch = Predictor(GIN(), tasks=3, task="classification"), collate(graphs_of(*ORDINARY, *DRUGS[:20]))
+    predictor(batch)  # running statistics
+    predictor.eval()
+    with torch.no_grad(), compiled(loops):
+        exact, quick = (predictor(batch, bf16=half)[1].sigmoid() for half in (False, True))
+    assert quick.dtype == torch.float32
+    difference = (quick - exact).abs()
+    assert 0 < difference.mean() < 1e-3
+    assert difference.max() < 0.01
+
+
 def test_where_the_loops_are_not_used():
     network, states = GIN(width=4, layers=1), torch.zeros(3, 4)
     assert fused.works(network, states)
     assert fused.works(network.eval(), states)
     with torch.autocast("cpu", torch.bfloat16):
         assert fused.works(network.train(), states)
-        assert not fused.works(network.eval(), states)
+        assert fused.works(network.eval(), states)
     with torch.autocast("cpu", torch.float16):
         assert not fused.works(network.train(), states)
     assert not fused.works(network, states.double())

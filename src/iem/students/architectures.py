@@ -11,10 +11,6 @@ from iem.students.base import STUDENTS
 from iem.students.batches import Graphs
 from iem.students.gnn import Network
 
-with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
-    warnings.simplefilter("ignore", FutureWarning)
-    from torch_geometric.nn import GATConv
-
 HEADS = 2
 """Of graph attention, averaged; as in Hu et al."""
 
@@ -94,6 +90,9 @@ class GAT(Network):
 
     def __init__(self, *, width: int = 300, layers: int = 5, **options: Any) -> None:
         super().__init__(width=width, layers=layers, **options)
+        with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
+            warnings.simplefilter("ignore", FutureWarning)
+            from torch_geometric.nn import GATConv  # a second and a half that other students need not wait
         self.convolutions = nn.ModuleList(
             GATConv(width, width, heads=HEADS, concat=False, edge_dim=width, add_self_loops=not self.has_loops)
             for _ in range(layers)

@@ -22,7 +22,7 @@ def works(network: nn.Module, states: Tensor) -> bool:
         return False
     if any(module.training != network.training for module in network.modules()):
         return False
-    return _product_type() in ((torch.float32, torch.bfloat16) if network.training else (torch.float32,))
+    return _product_type() in (torch.float32, torch.bfloat16)
 
 
 def _product_type() -> torch.dtype:
@@ -154,5 +154,8 @@ def block(
     assert norm.running_var is not None
     slope = norm.weight * (norm.running_var + norm.eps).rsqrt()
     shift = norm.bias + slope * (linear.bias - norm.running_mean)
-    result = nn.functional.linear(inputs, linear.weight * slope[:, None], shift)
-    return result.relu_() if relu else result
+    weight = (linear.weight * slope[:, None]).to(inputs.dtype)
+    result = nn.functional.linear(inputs, weight, shift.to(inputs.dtype))
+    if relu:
+        result.relu_()
+    return result[:rows].float() if last else result

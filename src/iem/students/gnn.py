@@ -1,12 +1,11 @@
 """Message-passing networks: what all have in common, and the paper's student."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from typing import Any, final
+from typing import Any, Literal, cast, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from iem.errors import ConfigError
@@ -15,10 +14,6 @@ from iem.students.base import STUDENTS
 from iem.students.batches import Graphs, collate
 from iem.students.features import OGB
 from iem.students.hu import HU
-
-with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
-    warnings.simplefilter("ignore", FutureWarning)
-    from torch_geometric.nn import AttentionalAggregation, GINEConv, global_add_pool, global_max_pool, global_mean_pool
 
 FEATURES = {"ogb": OGB, "hu": HU}
 READOUTS = ("mean", "sum", "max", "attention")
@@ -68,6 +63,45 @@ class AtomTable(nn.Module):
 
     def forward(self, atoms: Tensor) -> Float[Tensor, "atoms width"]:
         return nn.functional.embedding_bag(atoms + self.starts, self.table.weight, mode="sum")
+
+
+Pooling = Literal["sum", "mean", "max"]
+
+
+def pool(
+    states: Float[Tensor, "atoms width"], owner: Int[Tensor, " atoms"], size: int, how: Pooling
+) -> Float[Tensor, "size width"]:
+    """Sum, mean or maximum over the atoms of each of ``size`` molecules; 0 for one without atoms."""
+    out = states.new_zeros(size, states.shape[1])
+    if how == "max":
+        return out.scatter_reduce_(0, owner[:, None].expand_as(states), states, "amax", include_self=False)
+    total = out.index_add_(0, owner, states)
+    if how == "sum":
+        return total
+    return total / torch.bincount(owner, minlength=size).clamp(min=1)[:, None]
+
+
+@final
+class Attention(nn.Module):
+    """A mean over the atoms of a molecule with weights that are learned, a softmax over one number per atom.
+
+    Args:
+        width: of the states.
+
+    References:
+        Li et al., ICLR 2016, arXiv:1511.05493.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gate_nn = nn.Linear(width, 1)
+
+    def forward(
+        self, states: Float[Tensor, "atoms width"], owner: Int[Tensor, " atoms"], size: int
+    ) -> Float[Tensor, "size width"]:
+        gates = self.gate_nn(states)
+        weights = (gates - pool(gates.detach(), owner, size, "max")[owner]).exp()
+        return pool(weights * states, owner, size, "sum") / pool(weights, owner, size, "sum").clamp(min=1e-16)
 
 
 class Network(nn.Module, ABC):
@@ -122,7 +156,7 @@ class Network(nn.Module, ABC):
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
         if readout == "attention":
-            self.attention = AttentionalAggregation(nn.Linear(self.dim, 1))
+            self.attention = Attention(self.dim)
 
     collate = staticmethod(collate)
 
@@ -157,9 +191,38 @@ class Network(nn.Module, ABC):
 
     def _read(self, states: Float[Tensor, "atoms dim"], batch: Graphs) -> Float[Tensor, "batch dim"]:
         if self.readout == "attention":
-            return self.attention(states, batch.owner, dim_size=batch.size)
-        pool = {"mean": global_mean_pool, "sum": global_add_pool, "max": global_max_pool}[self.readout]
-        return pool(states, batch.owner, batch.size)
+            return self.attention(states, batch.owner, batch.size)
+        return pool(states, batch.owner, batch.size, cast(Pooling, self.readout))
+
+
+@final
+class GINE(nn.Module):
+    """One round of a graph isomorphism network with bond features.
+
+    The layer of torch-geometric (``GINEConv``), to the last bit and with its names, without the second and a half that
+    importing that package takes.
+
+    Args:
+        network: what the sum goes through, from ``width`` to ``width``.
+
+    References:
+        Hu et al., ICLR 2020, arXiv:1905.12265.
+    """
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.nn, self.eps = network, nn.Parameter(torch.zeros(1))
+        for layer in network:
+            if isinstance(layer, nn.Linear):  # again, as torch-geometric does: so a seed gives the same network
+                layer.reset_parameters()
+
+    def forward(
+        self, hidden: Float[Tensor, "atoms width"], edges: Int[Tensor, "2 edges"], bonds: Float[Tensor, "edges width"]
+    ) -> Float[Tensor, "atoms width"]:
+        source, target = edges
+        messages = (hidden[source] + bonds).relu()
+        total = messages.new_zeros(hidden.shape).index_add_(0, target, messages)
+        return self.nn(total + (1 + self.eps) * hidden)
 
 
 @final
@@ -175,11 +238,10 @@ class GIN(Network):
     def __init__(self, *, width: int = 300, layers: int = 5, **options: Any) -> None:
         super().__init__(width=width, layers=layers, **options)
         self.convolutions = nn.ModuleList(
-            GINEConv(
+            GINE(
                 nn.Sequential(
                     nn.Linear(width, 2 * width), nn.BatchNorm1d(2 * width), nn.ReLU(), nn.Linear(2 * width, width)
-                ),
-                train_eps=True,
+                )
             )
             for _ in range(layers)
         )
@@ -194,10 +256,11 @@ class GIN(Network):
         if not fused.works(self, hidden):
             return super().layer(number, hidden, batch)
         convolution, bonds, norm, rows = self.convolutions[number], self.bonds[number], self.norms[number], len(hidden)
-        assert isinstance(convolution, GINEConv)
+        assert isinstance(convolution, GINE)
         assert isinstance(bonds, BondTable)
         assert isinstance(norm, nn.BatchNorm1d)
-        first, inner, _, second = convolution.nn
+        parts: Any = convolution.nn
+        first, inner, _, second = parts
         hidden = fused.messages(hidden, batch.edges, batch.bonds, bonds.rows(), convolution.eps)
         hidden = fused.block(hidden, first, inner, rows=rows, relu=True)
         relu = self.is_inner(number)

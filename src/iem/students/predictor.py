@@ -27,7 +27,7 @@ class Predictor(nn.Module):
         task: ``classification`` or ``regression``.
         dim: d_v.
         bf16: the student trains in bfloat16; its weights, normalisations and heads stay in single precision, and so
-            do predictions.
+            do predictions, unless they are asked for otherwise.
     """
 
     mean: Tensor
@@ -54,11 +54,13 @@ class Predictor(nn.Module):
         """Labels in the units of the logits."""
         return (labels - self.mean) / self.std
 
-    def forward(self, batch: Any) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch tasks"]]:
-        """Features F^g at the teacher's width, and logits."""
+    def forward(
+        self, batch: Any, *, bf16: bool = False
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch tasks"]]:
+        """Features F^g at the teacher's width, and logits; ``bf16`` has the student predict in bfloat16, too."""
         device, dtype = self.mean.device.type, self.mean.dtype
-        context = torch.autocast(device, torch.bfloat16) if self.bf16 and self.training else nullcontext()
-        with context:
+        half = bf16 or (self.bf16 and self.training)
+        with torch.autocast(device, torch.bfloat16) if half else nullcontext():
             embedding = self.student(batch)
         features = self.project(embedding.to(dtype))
         return features, self.head(features)

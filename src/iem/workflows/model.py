@@ -36,12 +36,14 @@ class Model:
     Args:
         folder: a model folder.
         student: the factory of the student, where it was trained with one of somebody's own.
+        bf16: predict in bfloat16.
 
     Raises:
         ArtifactError: missing, damaged, or of another program, kind or version.
     """
 
-    def __init__(self, folder: Path, student: Callable[..., Student] | None = None) -> None:
+    def __init__(self, folder: Path, student: Callable[..., Student] | None = None, *, bf16: bool = False) -> None:
+        self.bf16 = bf16
         tensors, self.card = artifact.load(folder, kind="model")
         try:
             made, self.task = self.card["student"], self.card["task"]
@@ -77,7 +79,7 @@ class Model:
             some = places[start : start + batch_size]
             batch = collate([graphs[place] for place in some])
             for outcome, predictor in zip(outputs, self.predictors, strict=True):
-                outcome[some] = predictor.to_output(predictor(batch)[1]).numpy()
+                outcome[some] = predictor.to_output(predictor(batch, bf16=self.bf16)[1]).numpy()
         several = len(outputs) > 1
         return Predicted(
             outputs.mean(axis=0),

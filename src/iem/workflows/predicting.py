@@ -28,10 +28,17 @@ WRITTEN = (".csv", ".txt", ".gz", "")
 
 
 def predict_tables(
-    folder: Path, inputs: Sequence[str], *, out: Path | None, smiles: str | None, batch_size: int, jobs: int
+    folder: Path,
+    inputs: Sequence[str],
+    *,
+    out: Path | None,
+    smiles: str | None,
+    batch_size: int,
+    bf16: bool,
+    jobs: int,
 ) -> None:
     """See ``iem.workflows.predict``."""
-    model = Model(folder)
+    model = Model(folder, bf16=bf16)
     rows = failed = 0
     columns: list[str] = []
     molecules = ""

@@ -22,12 +22,11 @@ from iem.render.views import rotations
 from iem.students.architectures import GCN
 from iem.students.batches import Graphs, collate
 from iem.students.features import BOND_SIZES, Graph
-from iem.students.gnn import GIN, AtomTable
+from iem.students.gnn import GIN, AtomTable, pool
 from iem.workflows.priors import StudyRecipe
 
 with warnings.catch_warnings():  # torch-geometric still decorates with what torch has deprecated
     warnings.simplefilter("ignore", FutureWarning)
-    from torch_geometric.nn import global_add_pool
     from torch_geometric.nn.models import SchNet
 
 CUTOFF = 10.0
@@ -129,7 +128,7 @@ class PlacedEGNN(nn.Module):
         bonded = torch.zeros(len(positions), len(positions), dtype=torch.int64, device=positions.device)
         bonded[graphs.edges[0], graphs.edges[1]] = graphs.bonds + 1  # 0: no bond
         hidden = self.network(self.atoms(graphs.atoms), positions, pairs, bonded[pairs[0], pairs[1]])
-        return global_add_pool(hidden, graphs.owner, graphs.size)
+        return pool(hidden, graphs.owner, graphs.size, "sum")
 
 
 @final
