@@ -113,6 +113,12 @@ def test_the_verb_measures_prints_and_writes(corpus, teacher_folder, tmp_path, c
     assert list(kinds) == ["teacher", "untrained", "descriptors", "ecfp", "teacher + ecfp"]
     assert "geometry" in capsys.readouterr().err
 
+    own = figures["probes"][str(table)]["priors"]
+    assert list(own) == ["atom", "bond", "property"]  # the fourth needs coordinates
+    for name, errors in own.items():  # the corpus has the same molecules
+        for figure in ("rmse", "rmse_of_mean", "r2_mean"):
+            assert errors[figure] == pytest.approx(figures["corpus"]["priors"]["3d"][name][figure], rel=1e-3)
+
 
 def test_nothing_to_measure_is_an_error(capsys):
     assert main(["teacher", "evaluate"]) == 1

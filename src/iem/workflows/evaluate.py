@@ -21,9 +21,10 @@ def evaluate(
     often the 3D views of a molecule are found among those of all others from its 2D depiction. If it is the corpus that
     the teacher was trained on, only its held-out part is used.
 
-    With tables: a linear model on the frozen features under the scaffold split, its strength chosen on the validation
-    part; the same on the features of an untrained network of the same shape, on the eight descriptors of the property
-    prior, and on ECFP4 counts. This is what the teacher can pass on to a student.
+    With tables: the answers of the prior heads about their molecules, where the truth needs no coordinates; and a
+    linear model on the frozen features under the scaffold split, its strength chosen on the validation part; the
+    same on the features of an untrained network of the same shape, on the eight descriptors of the property prior,
+    and on ECFP4 counts. This is what the teacher can pass on to a student.
 
     Args:
         name: "default" (comes with iem) or a folder that "iem pretrain" wrote.

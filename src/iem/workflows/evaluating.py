@@ -30,6 +30,7 @@ from iem.workflows.console import console, progress, say
 from iem.workflows.embed import ImageTeacher
 from iem.workflows.metrics import METRICS, mean_score, scores
 from iem.workflows.pretraining import held_out_part
+from iem.workflows.questions import FLAT, flat_answers
 
 BATCH = 64
 
@@ -129,7 +130,13 @@ def retrieval(flat: np.ndarray, spatial: np.ndarray) -> dict[str, float]:
 
 
 def probe_table(folder: Path, name: str, jobs: int) -> dict[str, Any]:
-    """Test scores of linear probes on one table under the scaffold split, per representation."""
+    """What a teacher knows of one table.
+
+    Returns:
+        ``metric``; ``molecules``, those with a picture; ``test``: scores of linear probes under the scaffold split, per
+        representation; ``priors``: errors of the 3D encoder's answers to the questions that need no coordinates, over
+        all molecules with a picture, as in ``on_corpus``.
+    """
     table = read_table(name)
     split = scaffold_split(table.keys)
     task = table.task or "classification"
@@ -149,7 +156,17 @@ def probe_table(folder: Path, name: str, jobs: int) -> dict[str, Any]:
     return {
         "metric": METRICS[task],
         "molecules": int(drawn.sum()),
+        "priors": priors_of(teacher, [key for key, has in zip(table.keys, drawn, strict=True) if has], seen[drawn]),
         "test": {kind: probe(values, table, split, task) for kind, values in representations.items()},
+    }
+
+
+def priors_of(teacher: Teacher, keys: Sequence[str], features: np.ndarray) -> dict[str, Any]:
+    """Errors of a teacher's answers about molecules, from its features, where these need no coordinates; by prior."""
+    truths = flat_answers(keys, [name for name in teacher.heads if name in FLAT])
+    return {
+        name: prior_errors(_answer(teacher.heads[name], torch.from_numpy(features)), values, known)
+        for name, (values, known) in truths.items()
     }
 
 
@@ -168,24 +185,30 @@ def probe(values: np.ndarray, table: Table, split: Split, task: str) -> float | 
 
 
 def show_corpus(figures: Mapping[str, Any]) -> None:
-    """The four priors and the retrieval on the terminal."""
-    grid = Grid("prior", "encoder", "RMSE", "RMSE of the mean", "R²")
-    for view, errors in figures["priors"].items():
-        for prior, error in errors.items():
-            r2 = "–" if error["r2_mean"] is None else f"{error['r2_mean']:.3f}"
-            grid.add_row(prior, view, f"{error['rmse']:.3f}", f"{error['rmse_of_mean']:.3f}", r2)
-    console.print(grid)
+    """The priors and the retrieval on the terminal."""
+    show_errors("encoder", figures["priors"])
     if "retrieval" in figures:
         found = figures["retrieval"]
         among = f"3D views found from the depiction among {found['of']:.0f}"
         say(f"{among}: {found['top1']:.1%}, in five {found['top5']:.1%}")
 
 
+def show_errors(of: str, errors: Mapping[str, Mapping[str, Any]]) -> None:
+    """Errors of priors on the terminal; by encoder or table, then by prior."""
+    grid = Grid("prior", of, "RMSE", "RMSE of the mean", "R²")
+    for name, priors in errors.items():
+        for prior, error in priors.items():
+            r2 = "–" if error["r2_mean"] is None else f"{error['r2_mean']:.3f}"
+            grid.add_row(prior, name, f"{error['rmse']:.3f}", f"{error['rmse_of_mean']:.3f}", r2)
+    console.print(grid)
+
+
 def show_probes(probes: Mapping[str, Any]) -> None:
-    """Test scores of the probes on the terminal."""
+    """Test scores of the probes, and the priors of these molecules, on the terminal."""
     kinds = list(next(iter(probes.values()))["test"])
     grid = Grid("table", "metric", *kinds)
     for table, figures in probes.items():
         cells = ("–" if score is None else f"{score:.3f}" for score in figures["test"].values())
         grid.add_row(table, figures["metric"], *cells)
     console.print(grid)
+    show_errors("table, 3D", {table: figures["priors"] for table, figures in probes.items()})

@@ -55,6 +55,16 @@ def answered(
     return standardised(found, rows)
 
 
+def flat_answers(keys: Sequence[str], names: Sequence[str]) -> Answers:
+    """Answers of all molecules, in their own units, to questions that need no coordinates.
+
+    Args:
+        keys: canonical SMILES.
+        names: of the questions, among ``FLAT``.
+    """
+    return _stacked([_answer(key, names, None, None) for key in keys], names)
+
+
 def standardised(answers: Mapping[str, tuple[np.ndarray, np.ndarray]], rows: np.ndarray) -> Answers:
     """Answers in standard deviations over some rows; what does not vary there is not asked."""
     found = {}
@@ -81,11 +91,17 @@ def _write(
             found.append(_answer(key, names, given.get(key), settings))
             bars.advance(bar)
     arrays: dict[str, Any] = {}
-    for name in names:
-        arrays[name] = np.stack([one[name].values for one in found])
-        arrays[f"{name}_known"] = np.stack([one[name].known for one in found])
+    for name, (values, known) in _stacked(found, names).items():
+        arrays[name], arrays[f"{name}_known"] = values, known
     with whole(path, parents=True) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
+
+
+def _stacked(found: Sequence[Mapping[str, PriorTarget]], names: Sequence[str]) -> Answers:
+    return {
+        name: (np.stack([one[name].values for one in found]), np.stack([one[name].known for one in found]))
+        for name in names
+    }
 
 
 def _answer(
