@@ -107,6 +107,11 @@ def _made(factory: Callable[..., Student], options: dict[str, Any]) -> Student:
     return factory(**options)
 
 
+def name_of(student: str | Callable[..., Student]) -> str:
+    """What stands for a student on disk: its name, or where a factory of somebody else is found."""
+    return student if isinstance(student, str) else f"{student.__module__}.{student.__qualname__}"
+
+
 def _called(factory: object) -> str:
     """What people know a factory by."""
     return factory if isinstance(factory, str) else getattr(factory, "__qualname__", type(factory).__name__)

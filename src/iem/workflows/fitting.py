@@ -11,32 +11,28 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import torch
-from rich.table import Table as Grid
 
 from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.splits import digest, random_split, scaffold_split, split_by_column
 from iem.data.tables import Table, read_table
 from iem.errors import ArtifactError, ConfigError, TableError
-from iem.files import write_bytes, write_json
-from iem.records import Rejection, Split
+from iem.records import Split
 from iem.report.text import plural
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
-from iem.students.base import Student, build_student, features_of
-from iem.students.predictor import save_model
+from iem.students.base import Student, build_student, features_of, name_of
 from iem.students.starts import Start, find_start
 from iem.workflows.batching import Molecules
-from iem.workflows.console import console, progress, say
+from iem.workflows.console import progress, say
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.estimate import drawing_seconds, epoch_seconds, words
+from iem.workflows.finishing import finish
 from iem.workflows.fit import LR, PICTURELESS, TRIALS, FitRecipe, Guidance
 from iem.workflows.folders import open_run
-from iem.workflows.metrics import METRICS, difference, summary
 from iem.workflows.questions import FLAT, Answers, answered
-from iem.workflows.reporting import write_fit_report
 from iem.workflows.training import precision_of
-from iem.workflows.trainings import ARMS, Result, Study, Task, new_predictor, searched, train_all
+from iem.workflows.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.unlabelled import read_unlabelled
 
 
@@ -127,11 +123,6 @@ def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
     """The recipe with every choice made that the device or the student's beginning decides."""
     lr = LR[start is not None] if recipe.lr is None else recipe.lr
     return replace(recipe, lr=lr, precision=precision_of(recipe.precision))
-
-
-def name_of(student: str | Callable[..., Student]) -> str:
-    """What stands for a student on disk: its name, or where a factory of somebody else is found."""
-    return student if isinstance(student, str) else f"{student.__module__}.{student.__qualname__}"
 
 
 def artifact_of(guide: ImageTeacher) -> str:
@@ -268,88 +259,3 @@ def look(study: Study, seeds: int, jobs: int) -> list[str]:
             f"{', if they have any' * bool(study.unlabelled)}; the first, in {where}: {notes[unseen[0]]}"
         )
     return notes
-
-
-def finish(
-    study: Study, results: list[Result], states: list[dict], settings: dict[str, Any], notes: list[str], out: Path
-) -> dict[str, Any]:
-    """Numbers, predictions, report, and last of all the card that says the folder is whole."""
-    table, split = study.table, study.split
-    arms = dict.fromkeys(result.arm for result in results)
-    by_arm = {arm: [result for result in results if result.arm == arm] for arm in arms}
-    main, *others = by_arm.values()
-    metrics: dict[str, Any] = {
-        "task": study.task,
-        "metric": METRICS[study.task],
-        "test": summary([result.test for result in main], table.targets),
-        "valid": summary([result.valid for result in main], table.targets),
-        "rows": {"read": table.read, "used": len(table.rows), "rejected": table.read - len(table.rows)},
-    }
-    for plain in others:
-        metrics["without_teacher"] = summary([result.test for result in plain], table.targets)
-        metrics["without_teacher_valid"] = summary([result.valid for result in plain], table.targets)
-        metrics["difference"] = difference(
-            study.task,
-            table.labels[split.test],
-            [result.outputs for result in main],
-            [result.outputs for result in plain],
-            study.aid,
-        )
-    if study.unlabelled:
-        metrics["unlabelled"] = study.unlabelled.counts
-        write_rejected(out / "rejected-unlabelled.csv", study.unlabelled.rejected)
-    ensemble = np.stack([result.outputs for result in main])
-    write_predictions(out / "predictions.csv", table, split.test, ensemble)
-    rows = {part: [int(table.rows[row]) for row in getattr(split, part)] for part in split._fields}
-    write_json(out / "splits.json", {"method": settings["split"], "digest": digest(split), **rows})
-    write_rejected(out / "rejected.csv", table.rejected)
-    write_json(out / "metrics.json", metrics)
-    write_fit_report(out / "report.html", study, results, metrics, settings, notes)
-    card = {
-        "task": study.task,
-        "targets": list(table.targets),
-        "metric": METRICS[study.task],
-        "student": {"name": name_of(study.student), "options": {"dropout": study.recipe.dropout}},
-        "seeds": settings["seeds"],
-        "settings": settings,
-        "split_digest": digest(split),
-        "test": metrics["test"],
-    }
-    save_model(out, states, card)
-    shutil.rmtree(out / "trainings")
-    show(metrics)
-    say(f"the report is {out / 'report.html'}")
-    return metrics
-
-
-def write_predictions(path: Path, table: Table, rows: np.ndarray, ensemble: np.ndarray) -> None:
-    """The test part: row number, SMILES, and per target the label, the mean prediction and its spread over seeds."""
-    columns: dict[str, Any] = {
-        "row": [int(table.rows[row]) for row in rows],
-        "smiles": [table.smiles[row] for row in rows],
-    }
-    for index, target in enumerate(table.targets):
-        columns[target] = table.labels[rows, index]
-        columns[f"{target} predicted"] = ensemble[:, :, index].mean(axis=0)
-        if len(ensemble) > 1:
-            columns[f"{target} std"] = ensemble[:, :, index].std(axis=0, ddof=1)
-    write_bytes(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g").encode())
-
-
-def write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
-    """Rows that were left out, and why."""
-    frame = pd.DataFrame(rejected, columns=["row", "input", "stage", "reason"])
-    write_bytes(path, frame.to_csv(index=False).encode())
-
-
-def show(metrics: dict[str, Any]) -> None:
-    """The result as a small table on the terminal, and the verdict in words."""
-    grid = Grid("", metrics["metric"].replace("_", "-").upper(), "seeds")
-    for title, part in (("validation", "valid"), ("test", "test"), ("test, without teacher", "without_teacher")):
-        if part in metrics:
-            mean, std = metrics[part]["mean"], metrics[part]["std"]
-            value = "–" if mean is None else f"{mean:.3f}" + (f" ± {std:.3f}" if std is not None else "")
-            grid.add_row(title, value, str(len(metrics[part]["per_seed"])))
-    console.print(grid)
-    if "difference" in metrics:
-        say(metrics["difference"]["verdict"])
