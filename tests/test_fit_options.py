@@ -1,5 +1,6 @@
 """What ``iem fit`` can be told about the pictures, their share, molecules without labels, and the way of training."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.workflows import distilling, embed, questions, trainings
 from iem.workflows.batching import Molecules, shown
-from iem.workflows.distilling import outputs_of, train_student
+from iem.workflows.distilling import Distillation, outputs_of, train_student
 from iem.workflows.embed import load_teacher
 from iem.workflows.lessons import Lesson, known_answers, positive_weights
 from iem.workflows.questions import FLAT, answered
@@ -206,9 +207,13 @@ def heads_of_a_teacher():
     return prior_heads(512, SIZES).requires_grad_(False)
 
 
-def trained(table, lesson, folder, *, heads=None, extra=None, count=12):
+def new_predictor(task, dropout=0.0):
     torch.manual_seed(0)
-    predictor = Predictor(build_student(STUDENT, dropout=0.0), tasks=1, task=lesson.task)
+    return Predictor(build_student(STUDENT, dropout=dropout), tasks=1, task=task)
+
+
+def trained(table, lesson, folder, *, heads=None, extra=None, count=12, dropout=0.0):
+    predictor = new_predictor(lesson.task, dropout)
     rows = np.arange(count)
     predictor.fit_scale(table.labels[rows])
     options = {"heads": heads, "checkpoint": folder / "x.ckpt", "tick": lambda *_: None, "extra": extra}
@@ -339,6 +344,31 @@ def test_an_interrupted_training_ends_like_an_unbroken_one_whatever_its_schedule
     assert rates[-1] < lesson.lr / 100 < lesson.lr / 2 < rates[0]
 
 
+@pytest.mark.parametrize("norms", ["kept", "batch"])
+def test_a_student_may_train_as_it_predicts(tmp_path, monkeypatch, norms):
+    """Kept: the statistics of the beginning, no dropout, so a step descends the very loss that prediction has."""
+    lesson = replace(LESSON, ke=0.0, te=0.0, norms=norms, epochs=1, lr=1e-4)
+    table, losses, original = molecules(), [], Distillation.training_step
+
+    def step(self, batch, number):
+        loss = original(self, batch, number)
+        predictor = copy.deepcopy(self.predictor).eval()
+        logits = predictor(batch.graphs)[1]
+        losses.append((loss, task_loss(logits, predictor.standardise(batch.labels), "regression")))
+        return loss
+
+    monkeypatch.setattr(Distillation, "training_step", step)
+    _, found = trained(table, lesson, tmp_path, dropout=0.5)
+    before = new_predictor("regression").state_dict()
+    same = {name: torch.equal(before[name], found.weights[name]) for name in before if name.startswith("student.")}
+    running = [name for name in same if name.endswith(("running_mean", "running_var"))]
+    assert running
+    assert all(same[name] == (norms == "kept") for name in running)
+    assert not any(same[name] for name in same if name.endswith("norms.0.weight"))
+    near = [float(loss.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5) for loss, wanted in losses]
+    assert all(near) == (norms == "kept")
+
+
 def test_the_weights_grow_linearly_and_those_of_labels_do_not(tmp_path, monkeypatch):
     seen, original = [], distilling.weigh
     monkeypatch.setattr(distilling, "weigh", lambda terms, weights: (seen.append(weights), original(terms, weights))[1])
@@ -449,14 +479,17 @@ def test_a_student_begins_where_it_is_told_with_and_without_a_teacher(table, bot
     assert "without_teacher" in metrics
     settings = json.loads((tmp_path / "one" / "run.json").read_text())
     assert settings["start"] == artifact.read_card(beginning, kind="student")["digest"][:16]
-    assert settings["lr"] == 3e-4
+    assert (settings["lr"], settings["norms"]) == (3e-4, "kept")
     report = (tmp_path / "one" / "report.html").read_text()
     assert "with what it learned from the prior questions alone on 25 molecules without labels" in report
 
     begun.clear()
     iem.fit(table, out=tmp_path / "two", teacher="none", start="none", **QUICK)
     assert not torch.equal(begun[0], wanted)
-    assert json.loads((tmp_path / "two" / "run.json").read_text())["lr"] == 1e-3
+    settings = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert (settings["lr"], settings["norms"]) == (1e-3, "batch")
+    with pytest.raises(ConfigError, match=r"--norms is 'kept', but a student with fresh weights has no statistics"):
+        iem.fit(table, out=tmp_path / "three", teacher="none", start="none", norms="kept", **QUICK)
     with pytest.raises(ConfigError, match=r"--start is 'none', but .* holds a run with"):
         iem.fit(table, out=tmp_path / "one", teacher=str(both), compare=True, start="none", **QUICK)
 

@@ -16,7 +16,7 @@ from iem.artifact import CARD, WEIGHTS
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, MoleculeError
 from iem.workflows.console import console
-from iem.workflows.fit import ClassWeights, Scale, Schedule, View, fit
+from iem.workflows.fit import ClassWeights, Norms, Scale, Schedule, View, fit
 from iem.workflows.model import Model
 
 
@@ -29,6 +29,7 @@ class _Estimator(BaseEstimator):
         self,
         *,
         student: str = "gin",
+        start: str | None = None,
         teacher: str = "default",
         teacher_view: View = "3d",
         image_fraction: float = 1.0,
@@ -40,6 +41,7 @@ class _Estimator(BaseEstimator):
         epochs: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
+        norms: Norms | None = None,
         ke: float | None = None,
         te: float | None = None,
         ke_scale: Scale | None = None,
@@ -50,6 +52,7 @@ class _Estimator(BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.student = student
+        self.start = start
         self.teacher = teacher
         self.teacher_view = teacher_view
         self.image_fraction = image_fraction
@@ -61,6 +64,7 @@ class _Estimator(BaseEstimator):
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
+        self.norms = norms
         self.ke = ke
         self.te = te
         self.ke_scale = ke_scale

@@ -137,6 +137,7 @@ class Protocol:
                 "te": method.te,
                 "te_head": method.te,
                 "ramp": method.ke or method.te or method.priors,
+                "norms": method.start != "none",
             }
             recipe, start = asdict(self.lesson(run)), self.start(run)
             depends["recipe"] = {name: value for name, value in recipe.items() if used.get(name, True)}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, cast, final
 
 import lightning
 import numpy as np
@@ -63,6 +63,10 @@ class Distillation(lightning.LightningModule):
         self.frozen = [] if heads is None else [heads]  # in a list: neither trained nor saved with the student
         self.outputs: list[Tensor] = []
         self.truths: list[Tensor] = []
+
+    def on_train_epoch_start(self) -> None:
+        self.predictor.train()
+        cast(nn.Module, self.predictor.student).train(self.lesson.norms != "kept")
 
     def training_step(self, batch: GraphBatch, batch_idx: int) -> Tensor:
         features, logits = self.predictor(batch.graphs)

@@ -11,6 +11,7 @@ View = Literal["3d", "2d", "flat"]
 Scale = Literal["none", "unit"]
 ClassWeights = Literal["none", "balanced"]
 Schedule = Literal["constant", "one-cycle", "cosine"]
+Norms = Literal["batch", "kept"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,9 @@ class FitRecipe:
     lr: float | None = None
     """``LR`` if None."""
     dropout: float = 0.2
+    norms: Norms | None = None
+    """What batch normalisations of the student go by: the statistics of each ``batch``, with dropout; or those ``kept``
+    from what it learned before, without dropout, so that it trains as it predicts. None: kept if there are any."""
     ke: float | Literal["auto"] = 0.1
     """λ_KE of eq. 8; ``auto`` is searched on the validation part."""
     te: float | Literal["auto"] = 0.1
@@ -92,6 +96,7 @@ CHOICES = {
     "ke_scale": get_args(Scale),
     "class_weights": get_args(ClassWeights),
     "schedule": get_args(Schedule),
+    "norms": get_args(Norms),
     "precision": ("auto", "bf16", "float32"),
 }
 """Of the settings that are words."""
@@ -119,6 +124,7 @@ def fit(
     patience: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    norms: Norms | None = None,
     ke: float | Literal["auto"] | None = None,
     te: float | Literal["auto"] | None = None,
     ke_scale: Scale | None = None,
@@ -166,6 +172,8 @@ def fit(
         patience: Epochs without a better validation score after which training stops; 0 is never [30; paper: 0].
         batch_size: Molecules per step [32].
         lr: Learning rate [0.001; 0.0003 for a student that has learned before].
+        norms: What the student's batch normalisations go by: "batch", the molecules of each step, with dropout; or
+            "kept", the statistics it begins with, without dropout [kept if it has learned before; else batch].
         ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
             among 0, 0.001, 0.01, 0.1, 1 and 5, in twelve further trainings at most.
         te: Weight of the task enhancer, λ_TE [0.1]; likewise. One of the two at 0 leaves the other alone (Table 6).
@@ -191,6 +199,7 @@ def fit(
         "patience": patience,
         "batch_size": batch_size,
         "lr": lr,
+        "norms": norms,
         "ke": ke,
         "te": te,
         "ke_scale": ke_scale,

@@ -120,9 +120,16 @@ def fit_table(
 
 
 def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
-    """The recipe with every choice made that the device or the student's beginning decides."""
+    """The recipe with every choice made that the device or the student's beginning decides.
+
+    Raises:
+        ConfigError: it keeps statistics, and there are none.
+    """
     lr = LR[start is not None] if recipe.lr is None else recipe.lr
-    return replace(recipe, lr=lr, precision=precision_of(recipe.precision))
+    norms = recipe.norms or ("batch" if start is None else "kept")
+    if norms == "kept" and start is None:
+        raise ConfigError("--norms", norms, "a student with fresh weights has no statistics to keep; name a --start")
+    return replace(recipe, lr=lr, norms=norms, precision=precision_of(recipe.precision))
 
 
 def artifact_of(guide: ImageTeacher) -> str:

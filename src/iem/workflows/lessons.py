@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from iem.losses.enhancers import knowledge_enhancer, task_enhancer, task_loss
 from iem.nn.heads import PriorHead
-from iem.workflows.fit import ClassWeights, FitRecipe, Scale, Schedule
+from iem.workflows.fit import ClassWeights, FitRecipe, Norms, Scale, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,8 @@ class Lesson:
     batch_size: int
     lr: float
     patience: int | None
+    norms: Norms | None = "batch"
+    """``kept``: the student trains as it predicts, with the statistics it begins with and without dropout."""
     ke: float
     """λ_KE of eq. 8."""
     te: float
