@@ -18,6 +18,7 @@ from iem.errors import ArtifactError, ConfigError, TableError
 from iem.losses.enhancers import answer_units, knowledge_enhancer, task_loss
 from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import prior_heads
+from iem.students import architectures as architectures  # registers the students
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.workflows import distilling, embed, questions, trainings
