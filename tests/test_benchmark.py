@@ -251,6 +251,11 @@ def test_a_run_depends_on_where_its_student_begins():
     assert begun["start"] == find_start("priors", "gin").digest[:16]
     assert "start" not in plain
     assert (begun["recipe"]["lr"], plain["recipe"]["lr"]) == (3e-4, 1e-3)
+    assert begun["recipe"]["norms"] == "kept"
+    assert "norms" not in plain["recipe"]  # as in runs before there was a choice
+    other = Protocol.of(split="scaffold", teacher="default", preset="default", norms="batch")
+    assert other.settings(Run("freesolv", "gin", "plain", 0)) == plain
+    assert other.settings(Run("freesolv", "gin", "priors start", 0))["recipe"].keys() == plain["recipe"].keys()
 
 
 def test_the_critical_difference_is_that_of_the_literature():

@@ -1,9 +1,11 @@
 """The verb ``iem benchmark``: the paper's tables, baselines and controls, run by run."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from iem.errors import ConfigError
+from iem.workflows.fit import Norms
+from iem.workflows.settings import check_choice
 
 Plan = Literal["table1", "table2", "table3", "table4", "table5", "table6", "baselines", "controls"]
 
@@ -21,6 +23,7 @@ def benchmark(
     starts: Path | None = None,
     preset: Literal["default", "paper"] = "default",
     epochs: int | None = None,
+    norms: Norms | None = None,
     ke: float | None = None,
     te: float | None = None,
     list_runs: bool = False,
@@ -51,6 +54,7 @@ def benchmark(
             those that come with iem if not given.
         preset: Of the training, as in "iem fit".
         epochs: At most so many passes over the training part [100].
+        norms: As in "iem fit", for methods with a head start [kept].
         ke: λ_KE, as in "iem fit".
         te: λ_TE, as in "iem fit".
         list_runs: Show the runs and which of them are done, and stop.
@@ -62,7 +66,9 @@ def benchmark(
         raise ConfigError("--seeds", seeds, "at least one is needed")
     from iem.workflows.benchmarking import Protocol, planned, run_all
 
-    given = {"epochs": epochs, "ke": ke, "te": te}
+    if norms is not None:
+        check_choice("--norms", norms, get_args(Norms))
+    given = {"epochs": epochs, "norms": norms, "ke": ke, "te": te}
     protocol = Protocol.of(
         split=split,
         teacher=teacher,

@@ -115,7 +115,8 @@ class Protocol:
 
     def lesson(self, run: Run) -> FitRecipe:
         """How the student of a run is trained."""
-        return resolved(self.recipe, self.start(run))
+        start = self.start(run)
+        return resolved(self.recipe if start else replace(self.recipe, norms=None), start)
 
     def settings(self, run: Run) -> dict[str, Any]:
         """Everything that the score of a run depends on."""
@@ -137,7 +138,7 @@ class Protocol:
                 "te": method.te,
                 "te_head": method.te,
                 "ramp": method.ke or method.te or method.priors,
-                "norms": method.start != "none",
+                "norms": self.lesson(run).norms == "kept",
             }
             recipe, start = asdict(self.lesson(run)), self.start(run)
             depends["recipe"] = {name: value for name, value in recipe.items() if used.get(name, True)}

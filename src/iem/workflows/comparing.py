@@ -20,8 +20,8 @@ from iem.workflows.console import say
 from iem.workflows.methods import METHODS
 
 BASELINE = "plain"
-OF_THE_METHOD = ("ke", "ke_scale", "te", "te_head", "ramp", "lr")
-"""Settings of a recipe that belong to a method: the teacher's, and the learning rate, which a head start lowers."""
+OF_THE_METHOD = ("ke", "ke_scale", "te", "te_head", "ramp", "lr", "norms")
+"""Settings of a recipe that belong to a method: the teacher's, and what a head start changes."""
 LEAST = 3
 """Seeds from which a difference is tested."""
 

@@ -57,6 +57,9 @@ METHODS: dict[str, Method] = {
     "start+iem": Method(about="head start from pictures, both enhancers", sees="3d", start="pictures", **TAUGHT),
     "start+ke": Method(about="head start from pictures, knowledge enhancer", sees="3d", ke=True, start="pictures"),
     "priors start": Method(about="head start from the questions alone, no picture", start="priors"),
+    "priors start+iem": Method(
+        about="head start from the questions alone, both enhancers, 3D views", sees="3d", start="priors", **TAUGHT
+    ),
     "priors": Method(about="the teacher's questions as auxiliary tasks, no picture", priors=True),
     "shuffled": Method(about="both enhancers, pictures of other molecules", sees="3d", shuffled=True, **TAUGHT),
     "untrained": Method(about="both enhancers, a teacher that learned nothing", sees="3d", untrained=True, **TAUGHT),
