@@ -60,6 +60,18 @@ METHODS: dict[str, Method] = {
     "priors start+iem": Method(
         about="head start from the questions alone, both enhancers, 3D views", sees="3d", start="priors", **TAUGHT
     ),
+    "priors start+shuffled": Method(
+        about="head start from the questions alone, both enhancers, pictures of other molecules",
+        sees="3d",
+        start="priors",
+        shuffled=True,
+        **TAUGHT,
+    ),
+    "priors start+priors": Method(
+        about="head start from the questions alone, which stay as auxiliary tasks, no picture",
+        start="priors",
+        priors=True,
+    ),
     "priors": Method(about="the teacher's questions as auxiliary tasks, no picture", priors=True),
     "shuffled": Method(about="both enhancers, pictures of other molecules", sees="3d", shuffled=True, **TAUGHT),
     "untrained": Method(about="both enhancers, a teacher that learned nothing", sees="3d", untrained=True, **TAUGHT),
@@ -71,5 +83,5 @@ METHODS: dict[str, Method] = {
     "probe": Method(about="linear model on the teacher's features", model="probe", sees="3d"),
     "chemprop": Method(about="chemprop's default network, trained by chemprop", model="chemprop"),
 }
-"""By name. ``priors``, ``priors start``, ``shuffled``, ``untrained``, ``descriptors`` and ``ecfp`` are controls: only
+"""By name. ``priors``, ``priors start``, with ``+priors`` and ``+shuffled``, ``shuffled``, ``untrained``, ``descriptors`` and ``ecfp`` are controls: only
 what beats them is owed to the pictures."""
