@@ -83,5 +83,5 @@ METHODS: dict[str, Method] = {
     "probe": Method(about="linear model on the teacher's features", model="probe", sees="3d"),
     "chemprop": Method(about="chemprop's default network, trained by chemprop", model="chemprop"),
 }
-"""By name. ``priors``, ``priors start``, ``priors start+priors``, ``priors start+shuffled``, ``shuffled``, ``untrained``,
-``descriptors`` and ``ecfp`` are controls: only what beats them is owed to the pictures."""
+"""By name. ``priors``, ``shuffled``, ``untrained``, ``descriptors``, ``ecfp``, ``priors start`` and what begins there
+without the right pictures are controls: only what beats them is owed to the pictures."""
