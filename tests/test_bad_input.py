@@ -25,7 +25,7 @@ from iem.chem import conformers
 from iem.cli import main
 from iem.errors import ArtifactError, OutputError
 from iem.nn import teacher as teachers
-from iem.workflows import distilling, fitting
+from iem.workflows import distilling, finishing, fitting
 from iem.workflows.embed import ImageTeacher
 from iem.workflows.folders import open_run
 from iem.workflows.model import Model
@@ -694,7 +694,7 @@ def test_control_c_at_any_stage(
         (fitting, "graphs_of"),
         (ImageTeacher, "_judge"),
         (distilling.Curve, "on_train_epoch_end"),
-        (fitting, "write_fit_report"),
+        (finishing, "write_fit_report"),
     ]
     for owner, name in stages:
         original = getattr(owner, name)
