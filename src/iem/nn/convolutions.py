@@ -33,8 +33,8 @@ class SmallConvolution(nn.Conv2d):
 class PatchProduct(torch.autograd.Function):
     """A convolution as the product of all patches with the kernel, forwards and backwards.
 
-    PyTorch's own derivative of the same steps adds up one padded picture per pixel of the kernel, and makes a step of the
-    teacher a tenth longer.
+    PyTorch's own derivative of the same steps adds up one padded picture per pixel of the kernel, and makes a step of
+    the teacher a tenth longer.
     """
 
     @staticmethod
