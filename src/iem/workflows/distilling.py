@@ -22,7 +22,7 @@ from iem.workflows.batching import Molecules
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.lessons import FeatureJudge, Lesson, known_answers, lesson_terms, positive_weights
 from iem.workflows.metrics import mean_score, scores
-from iem.workflows.training import one_thread, quiet_trainer, run_to_end
+from iem.workflows.training import on_device, one_thread, quiet_trainer, run_to_end
 
 EVALUATION_BATCH = 256
 OWN = ("task", "judge")
@@ -63,6 +63,9 @@ class Distillation(lightning.LightningModule):
         self.frozen = [] if heads is None else [heads]  # in a list: neither trained nor saved with the student
         self.outputs: list[Tensor] = []
         self.truths: list[Tensor] = []
+
+    def on_fit_start(self) -> None:
+        self.frozen = on_device(self.frozen, self.device)
 
     def on_train_epoch_start(self) -> None:
         self.predictor.train()
@@ -184,7 +187,8 @@ class Best(lightning.Callback):
         self.weights: dict[str, Tensor] = {}
 
     def keep(self, module: Distillation) -> None:
-        self.weights = {name: tensor.detach().clone() for name, tensor in module.predictor.state_dict().items()}
+        tensors = module.predictor.state_dict()
+        self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"weights": self.weights}

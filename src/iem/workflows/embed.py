@@ -38,12 +38,15 @@ class ImageTeacher:
 
     def __init__(self, teacher: Teacher, *, conformers: ConformerSettings | None = None, flat: bool = False) -> None:
         self.teacher, card = teacher, teacher.card
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        """Where pictures are looked at; the heads are left to whoever uses them."""
         if card["view"] == "2d":
             self.artist = Flat(Depiction(card["size"]))
         elif flat:
             self.artist = Layout(BallStick(card["size"]), card["view_set"])
         else:
             self.artist = Spatial(BallStick(card["size"]), card["view_set"], conformers or ConformerSettings())
+        self.teacher.encoder.to(self.device)
         self.causes = (card["digest"], card["view"], self.artist.signature)
         """Everything that its features depend on, besides the molecule."""
 
@@ -102,8 +105,8 @@ class ImageTeacher:
         rows = [np.full(self.teacher.dim, np.nan, np.float32) for _ in some]
         seen = {position: drawn.pictures for position, drawn in enumerate(some) if drawn.pictures is not None}
         if seen:
-            pictures = torch.from_numpy(np.stack(list(seen.values())))
-            for position, features in zip(seen, self.teacher(pictures).numpy(), strict=True):
+            pictures = torch.from_numpy(np.stack(list(seen.values()))).to(self.device)
+            for position, features in zip(seen, self.teacher(pictures).cpu().numpy(), strict=True):
                 rows[position] = features
         return [(drawn.key, row, drawn.note) for row, drawn in zip(rows, some, strict=True)]
 

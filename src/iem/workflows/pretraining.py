@@ -228,6 +228,7 @@ def loaders(
         "batch_size": recipe.batch_size // recipe.accumulate // ranks,
         "num_workers": workers,
         "persistent_workers": workers > 0,
+        "pin_memory": torch.cuda.is_available(),
     }
     walk = Rounds(train, length=recipe.round, seed=seed, multiple=recipe.batch_size, rank=rank, ranks=ranks)
     growing = CoarseFirst(walk, round(recipe.coarse * -(-recipe.visits // recipe.round)))

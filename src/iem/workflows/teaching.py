@@ -35,7 +35,7 @@ from iem.workflows.folders import open_run
 from iem.workflows.pretraining import held_out_part
 from iem.workflows.rounds import Watch
 from iem.workflows.teach import TeachRecipe
-from iem.workflows.training import one_thread, precision_of, quiet_trainer, run_to_end
+from iem.workflows.training import on_device, one_thread, precision_of, quiet_trainer, run_to_end
 
 PART = 4_096
 """Molecules whose features are kept in one file."""
@@ -97,6 +97,9 @@ class Teaching(lightning.LightningModule):
         self.predictor, self.heads, self.recipe = predictor, heads, recipe
         self.frozen = [] if guide is None else [guide]  # in a list: neither trained nor saved with the student
         self.register_buffer("unit", unit, persistent=False)
+
+    def on_fit_start(self) -> None:
+        self.frozen = on_device(self.frozen, self.device)
 
     def terms(self, batch: GraphBatch) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Named losses and their weights; those that do not apply are not there."""

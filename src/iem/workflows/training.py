@@ -1,5 +1,6 @@
 """The trainer as every training here wants it: no chatter, no folders of its own, exact resume."""
 
+import copy
 import logging
 import signal
 import warnings
@@ -12,6 +13,7 @@ from zipfile import is_zipfile
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from iem.errors import ArtifactError, ConfigError
 
@@ -89,6 +91,11 @@ def quiet_trainer(
         )
     except MisconfigurationException as error:
         raise ConfigError("--devices", devices, f"the trainer finds: {' '.join(str(error).split())}") from error
+
+
+def on_device(frozen: Sequence[nn.ModuleDict], device: torch.device) -> list[nn.ModuleDict]:
+    """Copies of networks that the trainer does not know of, where it computes; the teacher's stay where they are."""
+    return [copy.deepcopy(heads).to(device) for heads in frozen]
 
 
 def damaged(path: Path, why: object) -> ArtifactError:
