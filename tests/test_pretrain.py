@@ -66,6 +66,20 @@ def test_pictures_follow_from_seed_visit_and_index_alone(corpus):
     assert pictures(corpus)[0, 6]["views"].shape == (4, 32, 32, 3)
 
 
+def test_a_batch_has_the_pictures_of_its_molecules(corpus):
+    """All random choices are those of a molecule that is visited alone, in whatever company it is drawn."""
+    dataset = pictures(corpus, Augmentation(views=1, turn=True, flip=True, grey=0.5))
+    items = [(0, 3), (1, 6), (0, 6), (2, 3)]
+    for item, drawn in zip(items, dataset.__getitems__(items), strict=True):
+        alone = dataset[item]
+        assert alone.keys() == drawn.keys()
+        for name, tensor in alone.items():
+            if name == "flat":
+                assert (drawn[name].int() - tensor.int()).abs().max() <= 2
+            else:
+                assert torch.equal(drawn[name].nan_to_num(), tensor.nan_to_num())
+
+
 def test_rounds_visit_every_molecule_once_per_pass():
     sampler = Rounds(np.arange(10, 20), length=7, seed=0)
     walk = []
@@ -183,16 +197,17 @@ def killed_at(step):
 @contextmanager
 def infinite_weight(smiles):
     """The molecular weight of one molecule is infinite whenever it is learned from after the first pass."""
-    original = PictureDataset.__getitem__
+    original = PictureDataset.__getitems__
 
-    def spoil(self, item):
-        tensors = original(self, item)
-        if item[0] and self.corpus[item[1]].smiles == smiles:
-            tensors["property"][0] = torch.inf
-        return tensors
+    def spoil(self, items):
+        batch = original(self, items)
+        for (visit, row), tensors in zip(items, batch, strict=True):
+            if visit and self.corpus[row].smiles == smiles:
+                tensors["property"][0] = torch.inf
+        return batch
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PictureDataset, "__getitem__", spoil)
+        patch.setattr(PictureDataset, "__getitems__", spoil)
         yield
 
 

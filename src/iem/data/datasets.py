@@ -15,7 +15,7 @@ from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
 from iem.data.corpus import Corpus, Record
 from iem.records import PriorTarget
 from iem.render.base import Renderer
-from iem.render.depiction import Depiction
+from iem.render.depiction import Depiction, Sitter
 from iem.render.views import in_plane
 
 
@@ -75,6 +75,18 @@ def prior_statistics(
     return statistics
 
 
+class Visit(NamedTuple):
+    """What is decided of a visit before anything is drawn."""
+
+    row: int
+    """Which molecule of the corpus it is of."""
+    record: Record
+    rotations: np.ndarray
+    sitter: Sitter
+    rng: np.random.Generator
+    """For what is decided when the pictures are there."""
+
+
 @final
 class PictureDataset(Dataset[dict[str, Tensor]]):
     """Depiction, 3D views and priors of the molecules of a corpus, drawn when asked for.
@@ -113,7 +125,15 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         """Tensors ``flat`` (height, width, 3) and ``views`` (views, height, width, 3), uint8, per prior its values
         ``<prior>`` and mask ``<prior>_known``, and ``index``, which molecule of the corpus it is.
         """
-        visit, index = item
+        return self.__getitems__([item])[0]
+
+    def __getitems__(self, items: Sequence[tuple[int, int]]) -> list[dict[str, Tensor]]:
+        """Several at once, as a loader asks for them: their depictions are drawn together."""
+        visits = [self._visit(*item) for item in items]
+        depictions = self.depiction.together([visit.sitter for visit in visits])
+        return [self._tensors(visit, flat) for visit, flat in zip(visits, depictions, strict=True)]
+
+    def _visit(self, visit: int, index: int) -> Visit:
         rng, how = np.random.default_rng((self.seed, visit, index)), self.augmentation
         record = self.corpus[index]
         mol = parse(record.smiles)
@@ -123,9 +143,12 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         if how.turn:
             angle = float(rng.uniform(0, 360))
             rotations = np.stack([in_plane(rng.uniform(0, 360)) @ rotation for rotation in rotations])
-        views = self.renderer(record.geometry, rotations)
-        flat = self.depiction(mol, angle=angle, layout=record.layout)
-        pictures = np.concatenate([flat[None], views])
+        return Visit(index, record, rotations, Sitter(mol, angle, record.layout), rng)
+
+    def _tensors(self, visit: Visit, flat: np.ndarray) -> dict[str, Tensor]:
+        row, record, rotations, sitter, rng = visit
+        how = self.augmentation
+        pictures = np.concatenate([flat[None], self.renderer(record.geometry, rotations)])
         if how.flip:
             flipped = rng.random(len(pictures)) < 0.5
             pictures[flipped] = pictures[flipped, :, ::-1]
@@ -133,8 +156,8 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
             grey = rng.random(len(pictures)) < how.grey
             pictures[grey] = (pictures[grey] @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)[..., None]
         tensors = {"flat": torch.from_numpy(pictures[0]), "views": torch.from_numpy(pictures[1:])}
-        tensors["index"] = torch.tensor(index)
-        for name, target in answers(self.priors, record, mol).items():
+        tensors["index"] = torch.tensor(row)
+        for name, target in answers(self.priors, record, sitter.mol).items():
             tensors[name] = torch.from_numpy(target.values)
             tensors[f"{name}_known"] = torch.from_numpy(target.known)
         return tensors
@@ -223,9 +246,10 @@ class TwoSizes(Dataset[dict[str, Tensor]]):
     def __init__(self, coarse: PictureDataset, fine: PictureDataset) -> None:
         self.coarse, self.fine = coarse, fine
 
-    def __getitem__(self, item: tuple[bool, tuple[int, int]]) -> dict[str, Tensor]:
-        coarse, visit = item
-        return (self.coarse if coarse else self.fine)[visit]
+    def __getitems__(self, items: Sequence[tuple[bool, tuple[int, int]]]) -> list[dict[str, Tensor]]:
+        """A batch, whose pictures are of one size."""
+        (coarse,) = {coarse for coarse, _ in items}
+        return (self.coarse if coarse else self.fine).__getitems__([visit for _, visit in items])
 
 
 class GraphBatch(NamedTuple):
