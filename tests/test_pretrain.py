@@ -31,8 +31,9 @@ from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
 from iem.workflows.checkpoint import Checkpoints
+from iem.workflows.five_tasks import FiveTasks, Pretraining
 from iem.workflows.pretrain import PRESETS
-from iem.workflows.pretraining import FiveTasks, Pretraining, loaders, new_model, train_teacher
+from iem.workflows.pretraining import loaders, new_model, train_teacher
 
 TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
 
