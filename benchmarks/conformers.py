@@ -1,6 +1,6 @@
 """How molecules of every benchmark table come by their coordinates, and how long it takes.
 
-    python benchmarks/conformers.py [--molecules 200] [--timeout 10] [--tables sider muv ...]
+    python benchmarks/conformers.py [--molecules 200] [--timeout 10] [--relax 200] [--tables sider muv ...]
 
 Takes so many molecules of each table at random, embeds them one after the other in one process, and prints the share
 of each status, the time of a molecule by the clock and by the processor, and the slowest one. The last line is JSON.
@@ -57,9 +57,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--molecules", type=int, default=200)
     parser.add_argument("--timeout", type=float, default=10.0)
+    parser.add_argument("--relax", type=int, default=200)
     parser.add_argument("--tables", nargs="+", default=list(DATASETS), choices=list(DATASETS))
     options = parser.parse_args()
-    settings = ConformerSettings(timeout=options.timeout)
+    settings = ConformerSettings(timeout=options.timeout, relax=options.relax)
     results = {}
     for table in options.tables:
         try:
@@ -71,7 +72,7 @@ def main() -> None:
         if len(results) == 1:
             print(" ".join(f"{name:>19}" for name in ("table", *results[table])))
         print(" ".join(f"{cell:>19}" for cell in (table, *results[table].values())), flush=True)
-    print(json.dumps({"timeout": options.timeout, "tables": results}))
+    print(json.dumps({"timeout": options.timeout, "relax": options.relax, "tables": results}))
 
 
 if __name__ == "__main__":

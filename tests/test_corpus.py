@@ -445,6 +445,18 @@ def test_a_flipped_bit_anywhere_is_found_even_without_the_manifest(copy):
         assert found is None or found.equals(table), place
 
 
+def test_relaxation_is_a_setting(tmp_path):
+    """Without it the coordinates are those of the embedding, with it those of ``conformer``."""
+    (tmp_path / "some.smi").write_text(ASPIRIN)
+    for relax in (0, 200):
+        prepare(str(tmp_path / "some.smi"), out=tmp_path / str(relax), relax=relax, jobs=1)
+    embedded, relaxed = (Corpus(tmp_path / name)[0].geometry.coordinates for name in ("0", "200"))
+    expected = conformer(parse(ASPIRIN), ConformerSettings(relax=0)).coordinates
+    np.testing.assert_allclose(embedded, expected, atol=0.01)  # half precision
+    assert np.abs(embedded - relaxed).max() > 0.05
+    assert "mmff94(0)" in json.loads((tmp_path / "0" / MANIFEST).read_text())["settings"]["conformers"]
+
+
 def test_other_settings_are_refused_by_name(source, copy):
     before = contents(copy)
     with pytest.raises(ConfigError, match="--seed") as caught:
