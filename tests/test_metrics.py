@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from iem.workflows.metrics import difference, mean_score, scores, summary
+from iem.workflows.metrics import against, difference, mean_score, scores, summary
 
 
 def test_scores_skip_missing_labels_and_targets_of_one_class():
@@ -88,3 +88,29 @@ def test_one_seed_is_judged_over_the_molecules_and_says_so():
     assert low < 0 < high
     assert result["improved"] is False
     assert "the luck of training is not counted" in result["verdict"]
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_model_is_ahead_behind_or_neither(task):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (80, 2)).astype(float)
+    labels[:5, 1] = np.nan
+    good = np.nan_to_num(labels) + rng.normal(scale=0.2, size=labels.shape)
+    bad = rng.normal(size=labels.shape)
+    for ours, theirs, ahead, words in (
+        (good, bad, True, "Ahead of a forest"),
+        (bad, good, False, "Behind a forest"),
+        (bad, bad + rng.normal(scale=0.05, size=labels.shape), None, "No clear difference to a forest"),
+    ):
+        found = against(task, labels, ours, theirs, "a forest")
+        expected = mean_score(scores(task, labels, ours)) - mean_score(scores(task, labels, theirs))
+        assert found["mean"] == pytest.approx(expected)
+        assert found["ci95"][0] <= found["mean"] <= found["ci95"][1]
+        assert found["ahead"] is ahead
+        assert found["verdict"].startswith(words)
+
+
+def test_nothing_is_said_of_a_rival_where_there_is_no_score():
+    labels = np.ones((4, 1))
+    found = against("classification", labels, labels, labels, "a forest")
+    assert found == {"mean": None, "ci95": None, "ahead": None, "verdict": ""}

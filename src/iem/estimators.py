@@ -88,7 +88,9 @@ class _Estimator(BaseEstimator):
         with TemporaryDirectory() as scratch, _voice(self.verbose):
             folder = Path(scratch) / "model"
             table = pd.DataFrame({"smiles": smiles} | dict(zip(targets, labels.T, strict=True)))
-            self.metrics_ = fit(table, out=folder, smiles="smiles", target=targets, task=task, **settings)
+            self.metrics_ = fit(
+                table, out=folder, smiles="smiles", target=targets, task=task, baseline=False, **settings
+            )
             self.files_ = {name: (folder / name).read_bytes() for name in (WEIGHTS, CARD)}
         self._model: Model | None = None
 

@@ -38,6 +38,8 @@ class ReportContent:
     as in ``metrics.json``."""
     difference: Mapping[str, Any] | None
     """As in ``metrics.json``; None if nothing was compared."""
+    standing: str
+    """How the model stands to one without a graph network, in words; empty if there is none."""
     rows: Mapping[str, int]
     """``read``, ``used``, ``rejected``."""
     notes: Sequence[str]

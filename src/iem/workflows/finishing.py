@@ -16,13 +16,20 @@ from iem.records import Rejection
 from iem.students.base import name_of
 from iem.students.predictor import save_model
 from iem.workflows.console import console, say
-from iem.workflows.metrics import METRICS, difference, summary
+from iem.workflows.metrics import METRICS, against, difference, summary
 from iem.workflows.reporting import write_fit_report
+from iem.workflows.rival import RIVAL, Rival
 from iem.workflows.trainings import Result, Study
 
 
 def finish(
-    study: Study, results: list[Result], states: list[dict], settings: dict[str, Any], notes: list[str], out: Path
+    study: Study,
+    results: list[Result],
+    states: list[dict],
+    settings: dict[str, Any],
+    notes: list[str],
+    rival: Rival | None,
+    out: Path,
 ) -> dict[str, Any]:
     """Numbers, predictions, report, and last of all the card that says the folder is whole."""
     table, split = study.table, study.split
@@ -46,16 +53,20 @@ def finish(
             [result.outputs for result in plain],
             study.aid,
         )
+    ensemble = np.stack([result.outputs for result in main])
+    if rival:
+        found = against(study.task, table.labels[split.test], ensemble.mean(axis=0), rival.outputs, RIVAL)
+        scored = {"test": summary([rival.test], table.targets), "valid": summary([rival.valid], table.targets)}
+        metrics["rival"] = {"name": RIVAL, **scored, "difference": found}
     if study.unlabelled:
         metrics["unlabelled"] = study.unlabelled.counts
         write_rejected(out / "rejected-unlabelled.csv", study.unlabelled.rejected)
-    ensemble = np.stack([result.outputs for result in main])
     write_predictions(out / "predictions.csv", table, split.test, ensemble)
     rows = {part: [int(table.rows[row]) for row in getattr(split, part)] for part in split._fields}
     write_json(out / "splits.json", {"method": settings["split"], "digest": digest(split), **rows})
     write_rejected(out / "rejected.csv", table.rejected)
     write_json(out / "metrics.json", metrics)
-    write_fit_report(out / "report.html", study, results, metrics, settings, notes)
+    write_fit_report(out / "report.html", study, results, metrics, settings, notes, rival)
     card = {
         "task": study.task,
         "targets": list(table.targets),
@@ -101,6 +112,10 @@ def show(metrics: dict[str, Any]) -> None:
             mean, std = metrics[part]["mean"], metrics[part]["std"]
             value = "–" if mean is None else f"{mean:.3f}" + (f" ± {std:.3f}" if std is not None else "")
             grid.add_row(title, value, str(len(metrics[part]["per_seed"])))
+    if "rival" in metrics:
+        mean = metrics["rival"]["test"]["mean"]
+        grid.add_row(f"test, {RIVAL}", "–" if mean is None else f"{mean:.3f}", "–")
     console.print(grid)
-    if "difference" in metrics:
-        say(metrics["difference"]["verdict"])
+    for verdict in (metrics.get("difference"), metrics.get("rival", {}).get("difference")):
+        if verdict and verdict["verdict"]:
+            say(verdict["verdict"])

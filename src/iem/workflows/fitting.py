@@ -31,6 +31,7 @@ from iem.workflows.finishing import finish
 from iem.workflows.fit import LR, PICTURELESS, TRIALS, FitRecipe, Guidance
 from iem.workflows.folders import open_run
 from iem.workflows.questions import FLAT, Answers, answered
+from iem.workflows.rival import MOST, RIVAL, rival_of
 from iem.workflows.training import precision_of
 from iem.workflows.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.unlabelled import read_unlabelled
@@ -51,6 +52,7 @@ def fit_table(
     split: str,
     seeds: int,
     compare: bool,
+    baseline: bool,
     jobs: int,
 ) -> dict[str, Any]:
     """See ``iem.workflows.fit.fit``; returns what ``metrics.json`` holds."""
@@ -85,6 +87,7 @@ def fit_table(
         "preset": preset,
         "seeds": seeds,
         "compare": compare,
+        "baseline": baseline,
         **asdict(recipe),
     }
     with open_run(out, settings, kind="model"):
@@ -116,7 +119,12 @@ def fit_table(
         if study.aid and "auto" in (recipe.ke, recipe.te):
             study, settings["search"] = searched(study, out / "trainings")
         results, states = train_all(study, arms, seeds, out / "trainings")
-        return finish(study, results, states, settings, notes, out)
+        rival = None
+        if baseline:
+            say(f"{RIVAL}: the same molecules, for comparison")
+            if (rival := rival_of(study)) is None:
+                say(f"left out: it would learn from more than {MOST:,} labels")
+        return finish(study, results, states, settings, notes, rival, out)
 
 
 def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:

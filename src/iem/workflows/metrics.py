@@ -9,7 +9,8 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 METRICS = {"classification": "roc_auc", "regression": "rmse"}
-RESAMPLES = 1_000
+RESAMPLES, LEAST_RESAMPLES = 1_000, 200
+"""Test parts that are drawn for an interval: shared out over the targets, but never fewer than the latter."""
 
 
 def scores(task: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -85,14 +86,8 @@ def difference(
         ``mean``, ``ci95`` (a pair; None where there is no score), ``improved`` (the interval lies wholly on the
         better side of zero), and ``verdict`` in plain words.
     """
-
-    def gap(pair: tuple[np.ndarray, np.ndarray], rows: np.ndarray | slice = slice(None)) -> float:
-        return mean_score(scores(task, labels[rows], pair[0][rows])) - mean_score(
-            scores(task, labels[rows], pair[1][rows])
-        )
-
     pairs = list(zip(taught, plain, strict=True))
-    gaps = np.array([gap(pair) for pair in pairs])
+    gaps = np.array([_gap(task, labels, *pair) for pair in pairs])
     mean = float(gaps.mean())
     if math.isnan(mean):
         verdict = f"The test part has no score, so nothing can be said about the {aid}."
@@ -101,9 +96,7 @@ def difference(
         half = float(stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps)))
         low, high, over = mean - half, mean + half, f"over {len(gaps)} seeds"
     else:
-        rng = np.random.default_rng(0)
-        draws = [gap(pairs[0], rng.integers(0, len(labels), len(labels))) for _ in range(RESAMPLES)]
-        low, high = (float(bound) for bound in np.nanquantile(draws, [0.025, 0.975]))
+        low, high = _resampled(task, labels, *pairs[0])
         over = "over the test molecules; with one seed the luck of training is not counted, so use --seeds 3 or more"
     name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
     source = "the teacher" if aid == "pictures" else "them"
@@ -119,3 +112,48 @@ def difference(
     else:
         verdict = f"No, the {aid} did harm: {change} ({span}). Use --teacher none for this table."
     return {"mean": mean, "ci95": [low, high], "improved": improved, "verdict": verdict}
+
+
+def against(task: str, labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, rival: str) -> dict[str, Any]:
+    """How a model stands to another one on the same test molecules, by a paired bootstrap over them.
+
+    Args:
+        task: tells whether larger (ROC-AUC) or smaller (RMSE) is better.
+        labels: of the test part, float (molecules, targets), NaN where missing.
+        ours: predictions of the model, of the same shape; of several networks their mean.
+        theirs: those of the other one.
+        rival: what that is.
+
+    Returns:
+        ``mean``, the test score minus that of the other one; ``ci95`` (a pair; None where there is no score); ``ahead``
+        (True, False, or None where the interval includes zero); and ``verdict`` in plain words.
+    """
+    mine, other = (mean_score(scores(task, labels, outputs)) for outputs in (ours, theirs))
+    if math.isnan(mine - other):
+        return {"mean": None, "ci95": None, "ahead": None, "verdict": ""}
+    low, high = _resampled(task, labels, ours, theirs)
+    larger, ahead = low > 0, None
+    if not low <= 0 <= high:
+        ahead = larger if task == "classification" else not larger
+    standing = {True: "Ahead of", False: "Behind", None: "No clear difference to"}[ahead]
+    name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
+    verdict = (
+        f"{standing} {rival}, trained on the same molecules: test {name} {mine:.3f} against {other:.3f} "
+        f"(95 % confidence interval of the difference {low:+.3f} to {high:+.3f} over the test molecules)."
+    )
+    return {"mean": mine - other, "ci95": [low, high], "ahead": ahead, "verdict": verdict}
+
+
+def _gap(
+    task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray, rows: np.ndarray | slice = slice(None)
+) -> float:
+    """The score of one minus that of the other."""
+    return mean_score(scores(task, labels[rows], one[rows])) - mean_score(scores(task, labels[rows], other[rows]))
+
+
+def _resampled(task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """95 % of the differences over test parts drawn with repetition from this one."""
+    rng, times = np.random.default_rng(0), max(LEAST_RESAMPLES, RESAMPLES // labels.shape[1])
+    draws = [_gap(task, labels, one, other, rng.integers(0, len(labels), len(labels))) for _ in range(times)]
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return float(low), float(high)

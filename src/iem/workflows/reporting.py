@@ -21,6 +21,7 @@ from iem.workflows.console import as_typed
 from iem.workflows.distilling import pictured
 
 if TYPE_CHECKING:
+    from iem.workflows.rival import Rival
     from iem.workflows.trainings import Result, Study
 
 PICTURED = 6
@@ -39,6 +40,7 @@ def write_fit_report(
     metrics: dict[str, Any],
     settings: dict[str, Any],
     notes: Sequence[str],
+    rival: "Rival | None",
 ) -> None:
     """Write ``report.html``.
 
@@ -49,6 +51,7 @@ def write_fit_report(
         metrics: what ``metrics.json`` holds.
         settings: what ``run.json`` holds.
         notes: of each training molecule, how it was drawn or why not.
+        rival: the model without a graph network, if there is one.
     """
     table, split = study.table, study.split
     arms: dict[str, Any] = {}
@@ -58,6 +61,10 @@ def write_fit_report(
     summaries = {main: {"test": metrics["test"], "valid": metrics["valid"]}}
     for arm in others:
         summaries[arm] = {"test": metrics["without_teacher"], "valid": metrics["without_teacher_valid"]}
+    predictions = {arm: np.mean([result.outputs for result in some], axis=0) for arm, some in arms.items()}
+    if rival:
+        name = metrics["rival"]["name"]
+        summaries[name], predictions[name] = metrics["rival"], rival.outputs
     dataset = DATASETS.get(table.name)
     digests = {"table": settings["table"], "split": digest(split)}
     if study.guide is not None:
@@ -71,6 +78,7 @@ def write_fit_report(
         units=dict.fromkeys(table.targets, dataset.unit or "") if dataset else {},
         arms=summaries,
         difference=metrics.get("difference"),
+        standing=metrics["rival"]["difference"]["verdict"] if rival else "",
         aid=study.aid,
         lessons=lessons(study, settings["teacher_view"]),
         rows=metrics["rows"],
@@ -81,7 +89,7 @@ def write_fit_report(
         parts=split._asdict(),
         split=settings["split"],
         digest=digest(split),
-        predictions={arm: np.mean([result.outputs for result in some], axis=0) for arm, some in arms.items()},
+        predictions=predictions,
         curves=[Curve(result.arm, result.seed, result.curve) for result in results],
         pictures=pictures(study),
         settings=settings,
