@@ -170,7 +170,7 @@ def fit(
         seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
         compare: Also train the same student with the same seeds without the teacher: did the pictures help?
         baseline: Also train gradient boosting on fingerprints (ECFP4 counts; scikit-learn's defaults) with the same
-            molecules: the number to beat, in seconds. Left out beyond half a million labels.
+            molecules: the number to beat, in seconds. Left out beyond 100,000 molecules or 300,000 labels.
         epochs: At most so many passes over the training part [100].
         patience: Epochs without a better validation score after which training stops; 0 is never [30; paper: 0].
         batch_size: Molecules per step [32].

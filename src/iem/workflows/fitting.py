@@ -31,7 +31,7 @@ from iem.workflows.finishing import finish
 from iem.workflows.fit import LR, PICTURELESS, TRIALS, FitRecipe, Guidance
 from iem.workflows.folders import open_run
 from iem.workflows.questions import FLAT, Answers, answered
-from iem.workflows.rival import MOST, RIVAL, rival_of
+from iem.workflows.rival import MOST_LABELS, MOST_MOLECULES, RIVAL, rival_of
 from iem.workflows.training import precision_of
 from iem.workflows.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.unlabelled import read_unlabelled
@@ -123,7 +123,7 @@ def fit_table(
         if baseline:
             say(f"{RIVAL}: the same molecules, for comparison")
             if (rival := rival_of(study)) is None:
-                say(f"left out: it would learn from more than {MOST:,} labels")
+                say(f"left out beyond {MOST_MOLECULES:,} molecules or {MOST_LABELS:,} labels")
         return finish(study, results, states, settings, notes, rival, out)
 
 
