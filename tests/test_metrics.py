@@ -102,15 +102,19 @@ def test_a_model_is_ahead_behind_or_neither(task):
         (bad, good, False, "Behind a forest"),
         (bad, bad + rng.normal(scale=0.05, size=labels.shape), None, "No clear difference to a forest"),
     ):
-        found = against(task, labels, ours, theirs, "a forest")
+        found = against(task, labels, [ours], theirs, "a forest")
         expected = mean_score(scores(task, labels, ours)) - mean_score(scores(task, labels, theirs))
         assert found["mean"] == pytest.approx(expected)
         assert found["ci95"][0] <= found["mean"] <= found["ci95"][1]
         assert found["ahead"] is ahead
         assert found["verdict"].startswith(words)
+        assert "together" not in found["verdict"]
+    two = against(task, labels, [good, bad], bad, "a forest")
+    assert two["mean"] == pytest.approx(against(task, labels, [(good + bad) / 2], bad, "a forest")["mean"])
+    assert ", 2 networks together, against" in two["verdict"]
 
 
 def test_nothing_is_said_of_a_rival_where_there_is_no_score():
     labels = np.ones((4, 1))
-    found = against("classification", labels, labels, labels, "a forest")
+    found = against("classification", labels, [labels], labels, "a forest")
     assert found == {"mean": None, "ci95": None, "ahead": None, "verdict": ""}

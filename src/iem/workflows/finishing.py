@@ -55,7 +55,7 @@ def finish(
         )
     ensemble = np.stack([result.outputs for result in main])
     if rival:
-        found = against(study.task, table.labels[split.test], ensemble.mean(axis=0), rival.outputs, RIVAL)
+        found = against(study.task, table.labels[split.test], list(ensemble), rival.outputs, RIVAL)
         scored = {"test": summary([rival.test], table.targets), "valid": summary([rival.valid], table.targets)}
         metrics["rival"] = {"name": RIVAL, **scored, "difference": found}
     if study.unlabelled:

@@ -114,13 +114,15 @@ def difference(
     return {"mean": mean, "ci95": [low, high], "improved": improved, "verdict": verdict}
 
 
-def against(task: str, labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray, rival: str) -> dict[str, Any]:
+def against(
+    task: str, labels: np.ndarray, ours: Sequence[np.ndarray], theirs: np.ndarray, rival: str
+) -> dict[str, Any]:
     """How a model stands to another one on the same test molecules, by a paired bootstrap over them.
 
     Args:
         task: tells whether larger (ROC-AUC) or smaller (RMSE) is better.
         labels: of the test part, float (molecules, targets), NaN where missing.
-        ours: predictions of the model, of the same shape; of several networks their mean.
+        ours: predictions of the model, one array of the same shape per network; their mean counts.
         theirs: those of the other one.
         rival: what that is.
 
@@ -128,17 +130,18 @@ def against(task: str, labels: np.ndarray, ours: np.ndarray, theirs: np.ndarray,
         ``mean``, the test score minus that of the other one; ``ci95`` (a pair; None where there is no score); ``ahead``
         (True, False, or None where the interval includes zero); and ``verdict`` in plain words.
     """
-    mine, other = (mean_score(scores(task, labels, outputs)) for outputs in (ours, theirs))
+    together, several = np.mean(ours, axis=0), f", {len(ours)} networks together," * (len(ours) > 1)
+    mine, other = (mean_score(scores(task, labels, outputs)) for outputs in (together, theirs))
     if math.isnan(mine - other):
         return {"mean": None, "ci95": None, "ahead": None, "verdict": ""}
-    low, high = _resampled(task, labels, ours, theirs)
+    low, high = _resampled(task, labels, together, theirs)
     larger, ahead = low > 0, None
     if not low <= 0 <= high:
         ahead = larger if task == "classification" else not larger
     standing = {True: "Ahead of", False: "Behind", None: "No clear difference to"}[ahead]
     name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
     verdict = (
-        f"{standing} {rival}, trained on the same molecules: test {name} {mine:.3f} against {other:.3f} "
+        f"{standing} {rival}, trained on the same molecules: test {name} {mine:.3f}{several} against {other:.3f} "
         f"(95 % confidence interval of the difference {low:+.3f} to {high:+.3f} over the test molecules)."
     )
     return {"mean": mine - other, "ci95": [low, high], "ahead": ahead, "verdict": verdict}
