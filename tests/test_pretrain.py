@@ -22,7 +22,6 @@ from safetensors.torch import save_file
 from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
-from iem.data import datasets
 from iem.data.corpus import Corpus
 from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds, prior_statistics
 from iem.errors import ConfigError, IEMError, OutputError
@@ -153,7 +152,7 @@ def test_questions_of_ours_come_with_the_pictures(corpus):
     assert item["shape_known"].all()
 
 
-def test_statistics_count_what_is_known_only(corpus, monkeypatch):
+def test_statistics_count_what_is_known_only(corpus):
     found = Corpus(corpus)
     statistics = prior_statistics(found, np.arange(len(found)), tuple(PRIORS), seed=0)
     for name, prior in PRIORS.items():
@@ -168,11 +167,6 @@ def test_statistics_count_what_is_known_only(corpus, monkeypatch):
     assert statistics["atom"][1][list(PRIORS["atom"].labels).index("Si")] == 0.25  # 1 in 25 molecules: 0.2
     few = prior_statistics(found, np.arange(len(found)), ("property",), seed=0, most=10)["property"]
     assert not np.allclose(few[0], statistics["property"][0])
-    monkeypatch.setattr(datasets, "PART", 4)
-    shared = prior_statistics(found, np.arange(len(found)), tuple(PRIORS), seed=0, jobs=2)
-    for name in PRIORS:
-        assert all(map(np.array_equal, shared[name], statistics[name]))
-    assert prior_statistics(found, np.arange(len(found)), (), seed=0) == {}
 
 
 def weights(folder):

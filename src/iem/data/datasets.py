@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from rdkit.Chem import Mol
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -18,9 +17,6 @@ from iem.records import PriorTarget
 from iem.render.base import Renderer
 from iem.render.depiction import Depiction, Sitter
 from iem.render.views import in_plane
-
-PART = 1_000
-"""Molecules whose answers one process gathers at a time."""
 
 
 class Augmentation(NamedTuple):
@@ -50,7 +46,7 @@ def answers(names: Sequence[str], record: Record, mol: Mol) -> dict[str, PriorTa
 
 
 def prior_statistics(
-    corpus: Corpus, indices: np.ndarray, names: Sequence[str], *, seed: int, most: int = 20_000, jobs: int = 1
+    corpus: Corpus, indices: np.ndarray, names: Sequence[str], *, seed: int, most: int = 20_000
 ) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
     """Mean and unit of every component of some priors over known values, float32 ``(size,)`` each, by name.
 
@@ -62,31 +58,21 @@ def prior_statistics(
         names: of the priors.
         seed: of the sample, if there are too many.
         most: molecules that are looked at.
-        jobs: processes, where there is something to do for several.
     """
-    if not names:
-        return {}
     if len(indices) > most:
         indices = np.random.default_rng(seed).choice(indices, most, replace=False)
-    parts = np.array_split(indices, -(-len(indices) // PART))
-    gathered = Parallel(n_jobs=jobs if len(parts) > 2 else 1)(delayed(_known)(corpus, part, names) for part in parts)
+    gathered: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for index in indices:
+        record = corpus[int(index)]
+        for name, target in answers(names, record, parse(record.smiles)).items():
+            gathered[name].append(np.where(target.known, target.values, np.nan))
     statistics = {}
-    for name in names:
-        values = np.ma.masked_invalid(np.concatenate([part[name] for part in gathered]))
+    for name, rows in gathered.items():
+        values = np.ma.masked_invalid(np.stack(rows))
         mean, std = values.mean(axis=0).filled(0), values.std(axis=0).filled(1)
         unit = np.where(std > 1e-6, std, 1).clip(min=PRIORS[name].unit)
         statistics[name] = (mean.astype(np.float32), unit.astype(np.float32))
     return statistics
-
-
-def _known(corpus: Corpus, indices: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Answers of some molecules, NaN where unknown, (molecules, size), by name."""
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for index in indices:
-        record = corpus[int(index)]
-        for name, target in answers(names, record, parse(record.smiles)).items():
-            rows[name].append(np.where(target.known, target.values, np.nan))
-    return {name: np.stack(some) for name, some in rows.items()}
 
 
 class Visit(NamedTuple):

@@ -46,7 +46,7 @@ def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, n
     return np.sort(order[held_out:]), order[:held_out]
 
 
-def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int, jobs: int = 1) -> FiveTasks:
+def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -> FiveTasks:
     """Fresh networks that follow from the seed; the heads know the scale of the priors over the training part."""
     torch.manual_seed(seed)
     model = FiveTasks(
@@ -58,7 +58,7 @@ def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int, j
         pretrained=recipe.pretrained,
     )
     if recipe.standardise:
-        set_scales(model.heads, prior_statistics(molecules, train, recipe.priors, seed=seed, jobs=jobs))
+        set_scales(model.heads, prior_statistics(molecules, train, recipe.priors, seed=seed))
     return model
 
 
@@ -190,7 +190,7 @@ def train_teacher(
             jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
         draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
         steps = rounds * (recipe.round // recipe.batch_size)
-        model = new_model(recipe, molecules, train, seed, jobs=max(1, jobs))
+        model = new_model(recipe, molecules, train, seed)
         if trainer.world_size > 1 and torch.cuda.is_available():  # PyTorch can do this on GPUs only
             model = convert_sync_batchnorm(model)
         module = Pretraining(model, recipe, steps, molecules)

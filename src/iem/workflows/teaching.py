@@ -186,7 +186,7 @@ def teach_student(
         predictor = Predictor(network, tasks=1, task="regression", bf16=recipe.precision == "bf16")
         questions = recipe.questions if recipe.priors else ()
         heads = prior_heads(predictor.project.out_features, {name: PRIORS[name].size for name in questions})
-        set_scales(heads, prior_statistics(molecules, train, questions, seed=seed, jobs=max(1, workers)))
+        set_scales(heads, prior_statistics(molecules, train, questions, seed=seed))
         known = seen[train][~np.isnan(seen[train]).any(axis=1)].astype(np.float32)
         unit = torch.from_numpy(known.std(axis=0).clip(min=1e-3)) if len(known) else torch.ones(0)
         module = Teaching(predictor, heads, recipe, guide.teacher.heads if guide else None, unit)
