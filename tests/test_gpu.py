@@ -17,7 +17,7 @@ from iem.workflows.distilling import Distillation
 from iem.workflows.embed import load_teacher
 from iem.workflows.fit import FitRecipe
 from iem.workflows.lessons import Lesson
-from iem.workflows.teach import TeachRecipe
+from iem.workflows.teach import TeachRecipe, teach
 from iem.workflows.teaching import Teaching
 
 SMILES = [
@@ -81,16 +81,16 @@ def test_features_are_those_of_the_processor(monkeypatch: pytest.MonkeyPatch, tm
 def test_the_main_job_on_a_gpu(teacher: str, tmp_path: Path) -> None:
     """Trained there, predicted anywhere."""
     table = tmp_path / "table.csv"
-    rows = [f"{text},{number}" for number, text in enumerate(SMILES * 4)]
+    rows = [f"{'C' * length}O,{length / 8}" for length in range(1, 33)]
     table.write_text("\n".join(["smiles,y", *rows]))
     te = {} if teacher == "priors" else {"te": 0.1}
     iem.fit(table, out=tmp_path / "model", teacher=teacher, epochs=2, split="random", start="none", **te)
-    assert np.isfinite(iem.load(tmp_path / "model").predict(SMILES)).all()
+    assert np.isfinite(iem.load(tmp_path / "model").predict(SMILES)["y"]).all()
 
 
 @on_gpu
 def test_a_teacher_and_its_student_on_a_gpu(corpus_of: Callable[[Sequence[str]], Path], tmp_path: Path) -> None:
     corpus = corpus_of(["C" * length for length in range(1, 24)] + ["O" + "C" * length for length in range(1, 24)])
     iem.pretrain(corpus, out=tmp_path / "teacher", size=32, visits=32, batch_size=8, round=16)
-    iem.teach(corpus, out=tmp_path / "start", teacher=str(tmp_path / "teacher"), ke=1.0, visits=32, batch_size=8)
+    teach(corpus, out=tmp_path / "start", teacher=str(tmp_path / "teacher"), ke=1.0, visits=32, batch_size=8)
     assert (tmp_path / "start" / "model.safetensors").is_file()
