@@ -242,7 +242,7 @@ def prediction_seconds(smiles: Sequence[str], rounds: int, *, chemprop: bool) ->
         about = {"task": "classification", "targets": ["y"], "seeds": 1, "student": student}
         (folder / "model").mkdir()
         ours = Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification")
-        save_model(folder / "model", [ours.state_dict()], about)
+        save_model(folder / "model", [ours.state_dict()], about, {})
         iem: list[object] = [sys.executable, "-m", "iem", "predict", folder / "model", folder / "in.csv"]
         iem += ["--out", folder / "ours.csv", "--jobs", 1]
         commands: dict[str, list[object]] = {"iem": iem, "iem in bf16": [*iem, "--precision", "bf16"]}

@@ -236,7 +236,7 @@ def card(folder, student):
     """A model folder of some student, as far as export looks into it before it needs the student."""
     folder.mkdir()
     about = {"student": {"name": student, "options": {}}, "task": "regression", "targets": ["x"], "seeds": 1}
-    save_model(folder, [{"weight": torch.zeros(1)}], about)
+    save_model(folder, [{"weight": torch.zeros(1)}], about, {})
     return folder
 
 

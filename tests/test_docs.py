@@ -1,5 +1,7 @@
 """The manual agrees with the package: numbers that stand in both are compared, names and links are followed."""
 
+import importlib
+import inspect
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -82,3 +84,42 @@ def test_python_reference_has_every_public_name():
     for name in iem.__all__:
         home = iem._HOME[name]
         assert {f"{home}.{name}", home} & set(shown), f"{name} is not in docs/reference/api.md"
+
+
+MODULES = [
+    *("benchmark", "corpus", "draw", "evaluate", "export", "fit", "predict"),
+    *("prepare", "pretrain", "priors", "tables", "teach", "teachers"),
+]
+VERBS = [
+    function
+    for module in (importlib.import_module(f"iem.workflows.{name}") for name in MODULES)
+    for function in vars(module).values()
+    if inspect.isfunction(function) and function.__module__ == module.__name__
+]
+PARAMETERS = [parameter for verb in VERBS for parameter in inspect.signature(verb).parameters.values()]
+OTHERS = {"--help"}
+"""Of every program."""
+OTHER_PROGRAMS = re.compile(r"\b(chemprop|pip|tensorboard|torchrun|git|benchmarks/\w+\.py) ")
+
+
+def code_in(text: str) -> list[str]:
+    """Commands and names in a page of Markdown: lines of blocks, and spans."""
+    blocks = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks.findall(text) for line in re.sub(r"\\\n\s*", " ", block).splitlines()]
+    return lines + re.findall(r"`([^`]+)`", blocks.sub("", text))
+
+
+def test_every_flag_can_be_given():
+    """A flag that is on by itself could not be switched off: the command line has no ``--no-`` forms."""
+    assert [parameter.name for parameter in PARAMETERS if parameter.default is True] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(DOCS.glob("*.md")), *(DOCS.parent / f"{name}.md" for name in ("README", "CHANGELOG"))],
+    ids=lambda path: path.name,
+)
+def test_options_in_the_manual_exist(path):
+    known = OTHERS | {f"--{parameter.name.replace('_', '-')}" for parameter in PARAMETERS}
+    ours = " ".join(code for code in code_in(path.read_text(encoding="utf-8")) if not OTHER_PROGRAMS.search(code))
+    assert sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", ours)) - known) == []

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 import iem
 from iem import artifact
@@ -16,11 +15,9 @@ from iem.nn.heads import prior_heads
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
 from iem.workflows import distilling, fitting, training
-from iem.workflows.baselines import fingerprints
 from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
 from iem.workflows.embed import load_teacher
 from iem.workflows.estimate import drawing_seconds
-from iem.workflows.rival import RIVAL
 
 SMILES = [
     *(
@@ -85,27 +82,6 @@ def test_fit_writes_everything_that_is_promised(table, teacher_folder, tmp_path,
     again = iem.load(out).predict(predictions["smiles"].tolist())
     np.testing.assert_allclose(again["alcohol"], predictions["alcohol predicted"], rtol=1e-4)
     assert "wrote" not in capsys.readouterr().out
-
-
-def test_fit_says_what_fingerprints_make_of_the_same_molecules(table, tmp_path, capsys, monkeypatch):
-    settings = {"target": ("size [Å]",), "teacher": "none", **QUICK}
-    metrics = iem.fit(table, out=tmp_path / "model", **settings)
-    parts = json.loads((tmp_path / "model" / "splits.json").read_text())
-    train, test = table.iloc[parts["train"]], table.iloc[parts["test"]]
-    model = HistGradientBoostingRegressor(random_state=0).fit(fingerprints(list(train["smiles"])), train["size [Å]"])
-    errors = model.predict(fingerprints(list(test["smiles"]))) - test["size [Å]"]
-    rival = metrics["rival"]
-    assert rival["name"] == RIVAL
-    assert rival["test"]["mean"] == pytest.approx(np.sqrt((errors**2).mean()))
-    assert rival["difference"]["mean"] == pytest.approx(metrics["test"]["mean"] - rival["test"]["mean"])
-    told = " ".join(capsys.readouterr().err.split())
-    assert rival["difference"]["verdict"] in told
-    assert rival["difference"]["verdict"] in (tmp_path / "model" / "report.html").read_text()
-
-    assert "rival" not in iem.fit(table, out=tmp_path / "without", baseline=False, **settings)
-    monkeypatch.setattr("iem.workflows.rival.MOST_LABELS", 5)
-    assert "rival" not in iem.fit(table, out=tmp_path / "large", **settings)
-    assert "left out beyond" in capsys.readouterr().err
 
 
 def test_a_finished_fit_is_not_done_again(table, tmp_path, monkeypatch):

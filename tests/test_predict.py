@@ -26,7 +26,7 @@ from iem.cli import main
 from iem.data.tables import Chunk
 from iem.errors import MoleculeError
 from iem.workflows import predicting
-from iem.workflows.graphs import make_graphs
+from iem.workflows.graphs import make_inputs
 from iem.workflows.model import Model
 
 MOLECULES = ["CO", "CCO", "CCCO", "CC(C)O", "c1ccccc1O", "CC(=O)C", "CC", "CCCC", "c1ccccc1", "C1CCCCC1", "CN", "CCN"]
@@ -252,7 +252,7 @@ def test_few_chunks_wait_at_a_time(boiling: Path, jobs: int, most: int) -> None:
         for made in range(1, 31):
             yield from predicting.as_chunk([MOLECULES[made % 12]])
 
-    for taken, (chunk, graphs) in enumerate(predicting.featurized(Model(boiling), chunks(), jobs), start=1):
+    for taken, (chunk, (graphs, _)) in enumerate(predicting.featurized(Model(boiling), chunks(), jobs), start=1):
         assert chunk.smiles == [MOLECULES[taken % 12]]
         assert len(graphs[0].atoms) == datamol.to_mol(chunk.smiles[0]).GetNumAtoms()
         assert made - taken < most
@@ -279,7 +279,7 @@ def test_an_endless_table_is_predicted_as_it_comes(boiling: Path, monkeypatch: p
     type_in(monkeypatch, endless)
     monkeypatch.setattr(predicting, "CHUNK", 50)
     some = itertools.islice(predicting.featurized(Model(boiling), predicting.chunks_of(["-"], None), 1), 20)
-    assert sum(len(graphs) for _, graphs in some) == 1000
+    assert sum(len(made.graphs) for _, made in some) == 1000
     assert endless.taken < 3 * 1000 * len(b"CCO,1\n")
 
 
@@ -404,13 +404,13 @@ def test_no_picture_no_conformer_no_teacher(boiling: Path, many: Path) -> None:
 
 
 def test_workers_load_no_network(boiling: Path) -> None:
-    sent = pickle.dumps((make_graphs, Model(boiling).predictors[0].student.featurize))
+    sent = pickle.dumps((make_inputs, Model(boiling).predictors[0].student.featurize))
     assert len(sent) < 200, "the weights do not travel with every chunk"
     code = f"import pickle, sys; pickle.loads({sent!r}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "rdkit" in loaded
-    assert not {"torch", "pandas", "lightning"} & loaded
+    assert not {"torch", "pandas", "lightning", "sklearn"} & loaded
 
 
 def test_a_reader_that_has_seen_enough(boiling: Path, many: Path) -> None:

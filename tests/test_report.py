@@ -65,7 +65,8 @@ def content(task: str = "regression", *, targets: int = 1, seeds: int = 3, compa
         units={NASTY: "kcal/mol"},
         arms=arms,
         difference=difference(task, labels[parts["test"]], outputs[TAUGHT], outputs[PLAIN]) if compare else None,
-        standing="Behind <another> model.",
+        predicts=TAUGHT,
+        standing=["Behind <another> model.", "The model predicts the mean."],
         rows={"read": 645, "used": 642, "rejected": 3},
         notes=["2 molecules occur more than once and stay in one part"],
         rejected=[
@@ -177,7 +178,7 @@ def test_page_says_what_a_reader_needs(built):
     assert "645 rows read, 642 used, 3 rejected" in words
     assert made.command in words
     assert made.digest in words
-    assert made.standing in words
+    assert all(sentence in words for sentence in made.standing)
     assert "no picture: took longer than 10 s" in words
     assert "The first 100; all are in rejected.csv" in words
     if made.difference:

@@ -16,7 +16,7 @@ from iem.students.predictor import Predictor
 from iem.students.starts import find_start
 from iem.workflows import rounds
 from iem.workflows.embed import load_teacher
-from iem.workflows.teach import TeachRecipe
+from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.teaching import Lessons, Teaching, corpus_features, teach_student
 
 SMALL = "gin:width=32,layers=2"
@@ -28,8 +28,8 @@ def corpus(small_corpus):
     return small_corpus
 
 
-def taught(corpus, out, teacher, recipe=TINY):
-    teach_student(corpus, out=out, student=SMALL, teacher=str(teacher), recipe=recipe, seed=0, jobs=0)
+def taught(corpus, out, teacher, recipe=TINY, start="none"):
+    teach_student(corpus, out=out, student=SMALL, start=start, teacher=str(teacher), recipe=recipe, seed=0, jobs=0)
     return artifact.load(out, kind="student")
 
 
@@ -128,12 +128,35 @@ def test_a_student_begins_where_it_was_taught(corpus, tmp_path):
         (["--teacher", "nowhere"], "there is no teacher folder 'nowhere'"),
         (["--student", "gym"], "no student is called 'gym'"),
         (["--batch-size", "64"], "holds only 25 molecules"),
+        (["--start", "default", "--student", "gcn"], "none comes along for the student gcn"),
+        (["--start", "nowhere"], "there is no student folder at nowhere"),
     ],
 )
 def test_what_cannot_be_taught_is_said_in_one_sentence(corpus, tmp_path, capsys, options, message):
     assert main(["teach", str(corpus), "--out", str(tmp_path / "run"), "--jobs", "0", *options]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_student_goes_on_from_where_it_was_taught_before(corpus, teacher_folder, tmp_path):
+    before, _ = taught(corpus, tmp_path / "first", teacher_folder)
+    still = replace(TINY, lr=1e-9, weight_decay=0.0)
+    after, card = taught(corpus, tmp_path / "second", "none", still, start=str(tmp_path / "first"))
+    weights = [name for name in before if name.endswith("weight")]  # statistics of normalisations move
+    for name in weights:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-3)
+    start = find_start(str(tmp_path / "second"), SMALL)
+    assert card["start"]["digest"] == find_start(str(tmp_path / "first"), SMALL).digest
+    assert start.pictures, "what pictures taught it once is not forgotten"
+    assert str(start).startswith("with what it learned from the prior questions alone on 25 molecules")
+    assert "having begun with what it learned from a teacher of pictures" in str(start)
+    _, card = taught(
+        corpus, tmp_path / "third", "none", replace(TINY, features=0.0, ke=0.0), start=str(tmp_path / "first")
+    )
+    assert card["recipe"]["lr"] == LR[True]
+    assert (
+        taught(corpus, tmp_path / "fresh", "none", replace(TINY, features=0.0, ke=0.0))[1]["recipe"]["lr"] == LR[False]
+    )
 
 
 def test_the_curve_is_kept_for_other_programs(corpus, tmp_path):

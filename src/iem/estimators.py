@@ -16,7 +16,7 @@ from iem.artifact import CARD, WEIGHTS
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, MoleculeError
 from iem.workflows.console import console
-from iem.workflows.fit import ClassWeights, Norms, Scale, Schedule, View, fit
+from iem.workflows.fit import ClassWeights, Joining, Norms, Scale, Schedule, View, fit
 from iem.workflows.model import Model
 
 
@@ -38,6 +38,7 @@ class _Estimator(BaseEstimator):
         preset: Literal["default", "paper"] = "default",
         split: Literal["scaffold", "random"] = "scaffold",
         seeds: int = 1,
+        trees: Joining | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
@@ -61,6 +62,7 @@ class _Estimator(BaseEstimator):
         self.preset = preset
         self.split = split
         self.seeds = seeds
+        self.trees = trees
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -88,9 +90,7 @@ class _Estimator(BaseEstimator):
         with TemporaryDirectory() as scratch, _voice(self.verbose):
             folder = Path(scratch) / "model"
             table = pd.DataFrame({"smiles": smiles} | dict(zip(targets, labels.T, strict=True)))
-            self.metrics_ = fit(
-                table, out=folder, smiles="smiles", target=targets, task=task, baseline=False, **settings
-            )
+            self.metrics_ = fit(table, out=folder, smiles="smiles", target=targets, task=task, **settings)
             self.files_ = {name: (folder / name).read_bytes() for name in (WEIGHTS, CARD)}
         self._model: Model | None = None
 

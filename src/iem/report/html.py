@@ -38,8 +38,10 @@ class ReportContent:
     as in ``metrics.json``."""
     difference: Mapping[str, Any] | None
     """As in ``metrics.json``; None if nothing was compared."""
-    standing: str
-    """How the model stands to one without a graph network, in words; empty if there is none."""
+    predicts: str
+    """The arm whose predictions are the model's."""
+    standing: Sequence[str]
+    """How the network stands to a model without one, and who predicts; sentences."""
     rows: Mapping[str, int]
     """``read``, ``used``, ``rejected``."""
     notes: Sequence[str]
@@ -76,7 +78,7 @@ def page(content: ReportContent) -> str:
     units = {content.units.get(name, "") for name in content.targets}
     unit = units.pop() if len(units) == 1 else ""
     tone, verdict = text.verdict(
-        content.metric, content.arms[main]["test"], content.difference, unit=unit, aid=content.aid
+        content.metric, content.arms[content.predicts]["test"], content.difference, unit=unit, aid=content.aid
     )
     baseline = _baseline(content)
     return filled(
@@ -87,7 +89,7 @@ def page(content: ReportContent) -> str:
         unit=unit,
         tone=tone,
         verdict=verdict,
-        doubt=text.doubt(content.metric, content.arms[main]["test"], baseline),
+        doubt=text.doubt(content.metric, content.arms[content.predicts]["test"], baseline),
         baseline=baseline,
         figures=_figures(content),
         target_rows=_target_rows(content),
@@ -179,8 +181,8 @@ def _figures(content: ReportContent) -> list[dict[str, Any]]:
         more = len(content.targets) - figures.PANELS
         add(
             "Predicted and measured",
-            figures.parity(test, content.predictions[main], content.targets, content.units),
-            f"Test part, {main}; on the line both are equal."
+            figures.parity(test, content.predictions[content.predicts], content.targets, content.units),
+            f"Test part, {content.predicts}; on the line both are equal."
             + " The prediction is the mean over seeds, which usually errs less than one alone." * (seeds > 1)
             + f" The first {figures.PANELS} targets; {more} more are in the table." * (more > 0),
             f"Scatter of predicted against measured values. {summary}.",

@@ -70,16 +70,19 @@ class Predictor(nn.Module):
         return logits.sigmoid() if self.task == "classification" else logits * self.std + self.mean
 
 
-def save_model(folder: Path, states: Sequence[Mapping[str, Tensor]], card: Mapping[str, Any]) -> str:
+def save_model(
+    folder: Path, states: Sequence[Mapping[str, Tensor]], card: Mapping[str, Any], others: Mapping[str, Tensor]
+) -> str:
     """Write a model folder: the weights of one predictor per seed, and the card.
 
     Args:
         folder: exists.
         states: of each predictor its ``state_dict``.
         card: task, targets, student and what else there is to know.
+        others: tensors of what else predicts, by names of their own.
 
     Returns:
         Digest of the weights.
     """
     tensors = {f"seed{seed}.{name}": tensor for seed, state in enumerate(states) for name, tensor in state.items()}
-    return artifact.save(folder, tensors, card, kind="model")
+    return artifact.save(folder, {**tensors, **others}, card, kind="model")

@@ -32,14 +32,23 @@ class Start(NamedTuple):
 
     @property
     def pictures(self) -> bool:
-        """Whether it learned from a teacher that looks at pictures."""
-        return self.card["teacher"] is not None
+        """Whether it ever learned from a teacher that looks at pictures."""
+        return self.card["teacher"] is not None or bool(self._before and self._before["pictures"])
+
+    @property
+    def _before(self) -> Mapping[str, Any] | None:
+        """What it had learned when that began; cards of the first form do not say."""
+        return self.card.get("start")
 
     def __str__(self) -> str:
         """In words that follow a verb."""
         corpus, visits = self.card["corpus"]["molecules"], self.card["recipe"]["visits"]
-        source = "a teacher of pictures and the prior questions" if self.pictures else "the prior questions alone"
-        return f"with what it learned from {source} on {corpus:,} molecules without labels, in {visits:,} visits"
+        pictures = self.card["teacher"] is not None
+        source = "a teacher of pictures and the prior questions" if pictures else "the prior questions alone"
+        before = f", having begun {self._before['about']}" if self._before else ""
+        return (
+            f"with what it learned from {source} on {corpus:,} molecules without labels, in {visits:,} visits{before}"
+        )
 
     def give(self, predictor: Predictor) -> None:
         """Let a predictor begin here; its task head stays as it is.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import Descriptors, rdFingerprintGenerator
+from rdkit.Chem import Descriptors
 from scipy.linalg import LinAlgWarning
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -17,24 +17,19 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
+from iem.chem.fingerprints import ecfp_counts
 from iem.chem.molecules import parse
 from iem.records import Split
 from iem.workflows.metrics import mean_score, scores
 
-BITS = 2048
 TREES = 500
 STRENGTHS = 10.0 ** np.arange(-5, 4)
 """Of the linear models' regularisation; the validation part chooses."""
 
 
 def fingerprints(keys: Sequence[str]) -> np.ndarray:
-    """ECFP4 counts, float32 ``(molecules, 2048)``.
-
-    References:
-        Rogers and Hahn, J. Chem. Inf. Model. 2010, doi:10.1021/ci100050t.
-    """
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS)
-    return np.stack([generator.GetCountFingerprintAsNumPy(parse(key)) for key in keys]).astype(np.float32)
+    """ECFP4 counts, float32 ``(molecules, 2048)``."""
+    return np.stack([ecfp_counts(parse(key)) for key in keys])
 
 
 def descriptors(keys: Sequence[str]) -> np.ndarray:

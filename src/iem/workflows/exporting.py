@@ -37,6 +37,11 @@ def export_model(folder: Path, *, to: str, out: Path, force: bool) -> list[Path]
         if path.exists() and not force:
             raise OutputError(f"{path} exists already; choose another name, or --force to overwrite it")
     model = Model(folder)
+    if model.trees is not None:
+        say(
+            "chemprop gets the networks alone, iem predict takes the mean with the trees, so their predictions differ; "
+            "those of a model that iem fit --trees beside made are the same"
+        )
     for path, predictor in zip(paths, model.predictors, strict=True):
         with whole(path) as partial:
             installed().models.save_model(partial, as_chemprop(predictor), model.targets)

@@ -7,18 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from rich.table import Table as Grid
 
 from iem.chem.splits import digest
 from iem.data.tables import Table
 from iem.files import write_bytes, write_json
 from iem.records import Rejection
+from iem.report.text import spread
 from iem.students.base import name_of
 from iem.students.predictor import save_model
+from iem.workflows.boosting import BOOSTING, Boosted
 from iem.workflows.console import console, say
+from iem.workflows.joining import joined_of
 from iem.workflows.metrics import METRICS, against, difference, summary
-from iem.workflows.reporting import write_fit_report
-from iem.workflows.rival import RIVAL, Rival
+from iem.workflows.reporting import TOGETHER, write_fit_report
 from iem.workflows.trainings import Result, Study
 
 
@@ -28,7 +31,7 @@ def finish(
     states: list[dict],
     settings: dict[str, Any],
     notes: list[str],
-    rival: Rival | None,
+    boosted: Boosted | None,
     out: Path,
 ) -> dict[str, Any]:
     """Numbers, predictions, report, and last of all the card that says the folder is whole."""
@@ -53,31 +56,38 @@ def finish(
             [result.outputs for result in plain],
             study.aid,
         )
-    ensemble = np.stack([result.outputs for result in main])
-    if rival:
-        found = against(study.task, table.labels[split.test], list(ensemble), rival.outputs, RIVAL)
-        scored = {"test": summary([rival.test], table.targets), "valid": summary([rival.valid], table.targets)}
-        metrics["rival"] = {"name": RIVAL, **scored, "difference": found}
+    members, tensors = np.stack([result.outputs for result in main]), {}
+    if boosted:
+        found = against(study.task, table.labels[split.test], list(members), boosted.opinions["test"], BOOSTING)
+        scored = {"test": summary([boosted.test], table.targets), "valid": summary([boosted.valid], table.targets)}
+        metrics["trees"] = {"name": BOOSTING, **scored, "difference": found}
+        if settings["trees"] == "auto":
+            joined = joined_of(study, main, boosted)
+            metrics["together"] = joined.metrics
+            if joined.better:
+                members = joined.members
+                tensors = {name: torch.from_numpy(array) for name, array in boosted.trees.arrays().items()}
     if study.unlabelled:
         metrics["unlabelled"] = study.unlabelled.counts
         write_rejected(out / "rejected-unlabelled.csv", study.unlabelled.rejected)
-    write_predictions(out / "predictions.csv", table, split.test, ensemble)
+    write_predictions(out / "predictions.csv", table, split.test, members)
     rows = {part: [int(table.rows[row]) for row in getattr(split, part)] for part in split._fields}
     write_json(out / "splits.json", {"method": settings["split"], "digest": digest(split), **rows})
     write_rejected(out / "rejected.csv", table.rejected)
     write_json(out / "metrics.json", metrics)
-    write_fit_report(out / "report.html", study, results, metrics, settings, notes, rival)
+    write_fit_report(out / "report.html", study, results, metrics, settings, notes, members, boosted)
     card = {
         "task": study.task,
         "targets": list(table.targets),
         "metric": METRICS[study.task],
         "student": {"name": name_of(study.student), "options": {"dropout": study.recipe.dropout}},
         "seeds": settings["seeds"],
+        "trees": bool(tensors),
         "settings": settings,
         "split_digest": digest(split),
-        "test": metrics["test"],
+        "test": (metrics["together"] if tensors else metrics)["test"],
     }
-    save_model(out, states, card)
+    save_model(out, states, card, tensors)
     shutil.rmtree(out / "trainings")
     show(metrics)
     say(f"the report is {out / 'report.html'}")
@@ -109,13 +119,11 @@ def show(metrics: dict[str, Any]) -> None:
     grid = Grid("", metrics["metric"].replace("_", "-").upper(), "seeds")
     for title, part in (("validation", "valid"), ("test", "test"), ("test, without teacher", "without_teacher")):
         if part in metrics:
-            mean, std = metrics[part]["mean"], metrics[part]["std"]
-            value = "–" if mean is None else f"{mean:.3f}" + (f" ± {std:.3f}" if std is not None else "")
-            grid.add_row(title, value, str(len(metrics[part]["per_seed"])))
-    if "rival" in metrics:
-        mean = metrics["rival"]["test"]["mean"]
-        grid.add_row(f"test, {RIVAL}", "–" if mean is None else f"{mean:.3f}", "–")
+            grid.add_row(title, spread(metrics[part]), str(len(metrics[part]["per_seed"])))
+    for title, part in ((BOOSTING, "trees"), (TOGETHER, "together")):
+        if "test" in metrics.get(part, {}):
+            grid.add_row(f"test, {title}", spread(metrics[part]["test"]), str(len(metrics[part]["test"]["per_seed"])))
     console.print(grid)
-    for verdict in (metrics.get("difference"), metrics.get("rival", {}).get("difference")):
+    for verdict in (metrics.get("difference"), metrics.get("trees", {}).get("difference"), metrics.get("together")):
         if verdict and verdict["verdict"]:
             say(verdict["verdict"])

@@ -12,6 +12,7 @@ Scale = Literal["none", "unit"]
 ClassWeights = Literal["none", "balanced"]
 Schedule = Literal["constant", "one-cycle", "cosine"]
 Norms = Literal["batch", "kept"]
+Joining = Literal["auto", "beside", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +121,7 @@ def fit(
     split: str = "scaffold",
     seeds: int = 1,
     compare: bool = False,
-    baseline: bool = True,
+    trees: Joining | None = None,
     epochs: int | None = None,
     patience: int | None = None,
     batch_size: int | None = None,
@@ -169,8 +170,10 @@ def fit(
         split: "scaffold" (Hu et al., 8:1:1), "random" (8:1:1), or a column whose values are train, valid and test.
         seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
         compare: Also train the same student with the same seeds without the teacher: did the pictures help?
-        baseline: Also train gradient boosting on fingerprints (ECFP4 counts; scikit-learn's defaults) with the same
-            molecules: the number to beat, in seconds. Left out beyond 100,000 molecules or 300,000 labels.
+        trees: Gradient boosting on fingerprints and descriptors, trained in seconds with the same molecules: "auto"
+            lets the model predict the mean of network and trees where this does better on the validation part;
+            "beside" only tells how they do, the number to beat; "none" trains no trees [auto; paper: beside]. Left out
+            beyond 100,000 molecules or 300,000 labels.
         epochs: At most so many passes over the training part [100].
         patience: Epochs without a better validation score after which training stops; 0 is never [30; paper: 0].
         batch_size: Molecules per step [32].
@@ -219,6 +222,8 @@ def fit(
         elif value != "auto":
             check_positive(option, value, zero=name in ("ke", "te", "ramp", "patience"))
     check_jobs(jobs)
+    if trees is not None:
+        check_choice("--trees", trees, get_args(Joining))
     if patience == 0:
         chosen["patience"] = None
     if chosen.get("batch_size") == 1:
@@ -247,6 +252,6 @@ def fit(
         split=split,
         seeds=seeds,
         compare=compare,
-        baseline=baseline,
+        trees=trees or ("beside" if preset == "paper" else "auto"),
         jobs=jobs,
     )

@@ -24,14 +24,14 @@ from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student, features_of, name_of
 from iem.students.starts import Start, find_start
 from iem.workflows.batching import Molecules
+from iem.workflows.boosting import boosted_of
 from iem.workflows.console import progress, say
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.estimate import drawing_seconds, epoch_seconds, words
 from iem.workflows.finishing import finish
-from iem.workflows.fit import LR, PICTURELESS, TRIALS, FitRecipe, Guidance
+from iem.workflows.fit import LR, PICTURELESS, TRIALS, FitRecipe, Guidance, Joining
 from iem.workflows.folders import open_run
 from iem.workflows.questions import FLAT, Answers, answered
-from iem.workflows.rival import MOST_LABELS, MOST_MOLECULES, RIVAL, rival_of
 from iem.workflows.training import precision_of
 from iem.workflows.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.unlabelled import read_unlabelled
@@ -52,7 +52,7 @@ def fit_table(
     split: str,
     seeds: int,
     compare: bool,
-    baseline: bool,
+    trees: Joining,
     jobs: int,
 ) -> dict[str, Any]:
     """See ``iem.workflows.fit.fit``; returns what ``metrics.json`` holds."""
@@ -87,7 +87,7 @@ def fit_table(
         "preset": preset,
         "seeds": seeds,
         "compare": compare,
-        "baseline": baseline,
+        "trees": trees,
         **asdict(recipe),
     }
     with open_run(out, settings, kind="model"):
@@ -114,17 +114,13 @@ def fit_table(
         if teacher == "priors":
             study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
         arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
+        boosted = None if trees == "none" else boosted_of(study)
         announce(study, len(arms), seeds, jobs)
         notes = look(study, seeds, jobs)
         if study.aid and "auto" in (recipe.ke, recipe.te):
             study, settings["search"] = searched(study, out / "trainings")
         results, states = train_all(study, arms, seeds, out / "trainings")
-        rival = None
-        if baseline:
-            say(f"{RIVAL}: the same molecules, for comparison")
-            if (rival := rival_of(study)) is None:
-                say(f"left out beyond {MOST_MOLECULES:,} molecules or {MOST_LABELS:,} labels")
-        return finish(study, results, states, settings, notes, rival, out)
+        return finish(study, results, states, settings, notes, boosted, out)
 
 
 def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:

@@ -1,6 +1,6 @@
 """A trained model in memory: one predictor per seed, and what its card says."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -10,19 +10,22 @@ import pandas as pd
 import torch
 
 from iem import artifact
+from iem.chem.fingerprints import BITS, DESCRIPTORS
 from iem.errors import ArtifactError, UnknownNameError
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
-from iem.workflows.graphs import make_graphs
+from iem.workflows.graphs import Inputs, make_inputs
+from iem.workflows.trees import PREFIX, Trees, together
 
 
 class Predicted(NamedTuple):
     """Predictions for some molecules, row by row."""
 
     mean: np.ndarray
-    """Over the seeds; float64 (molecules, targets), NaN for a molecule that failed."""
+    """Over the seeds, trees included where the model has them; float64 (molecules, targets), NaN for a molecule that
+    failed."""
     std: np.ndarray
     """Sample standard deviation over the seeds, of the same shape; NaN with one seed."""
     errors: list[str]
@@ -68,10 +71,26 @@ class Model:
             }
             artifact.load_into(predictor, own, origin=str(folder))
             self.predictors.append(predictor.eval())
+        self.trees = self._trees(tensors, folder)
+        """Their opinion counts as much as the networks'; None where the networks predict alone."""
+
+    def _trees(self, tensors: Mapping[str, torch.Tensor], folder: Path) -> Trees | None:
+        if not self.card.get("trees"):
+            return None
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items() if name.startswith(PREFIX)}
+        try:
+            return Trees.read(arrays, features=BITS + DESCRIPTORS, targets=len(self.targets))
+        except ValueError as error:
+            raise ArtifactError(f"the trees of {folder} are not complete ({error}); make the model again") from error
+
+    def inputs(self, smiles: Sequence[str]) -> Inputs:
+        """What ``infer`` takes."""
+        return make_inputs(self.predictors[0].student.featurize, self.trees, smiles)
 
     @torch.inference_mode()
-    def infer(self, graphs: Sequence[Any], batch_size: int = 256) -> Predicted:
-        """Predictions for graphs; a text in place of a graph is the reason why it is missing."""
+    def infer(self, inputs: Inputs, batch_size: int = 256) -> Predicted:
+        """Predictions for molecules; the reason where one has no graph."""
+        graphs = inputs.graphs
         places = [place for place, graph in enumerate(graphs) if not isinstance(graph, str)]
         outputs = np.full((len(self.predictors), len(graphs), len(self.targets)), np.nan)
         collate = self.predictors[0].student.collate
@@ -80,6 +99,8 @@ class Model:
             batch = collate([graphs[place] for place in some])
             for outcome, predictor in zip(outputs, self.predictors, strict=True):
                 outcome[some] = predictor.to_output(predictor(batch, bf16=self.bf16)[1]).numpy()
+        if inputs.opinions is not None:
+            outputs = together(outputs, inputs.opinions)
         several = len(outputs) > 1
         return Predicted(
             outputs.mean(axis=0),
@@ -114,7 +135,7 @@ class Model:
             original unit), with several seeds ``<target> std``, and ``error``.
         """
         texts = [smiles] if isinstance(smiles, str) else list(smiles)
-        predicted = self.infer(make_graphs(self.predictors[0].student.featurize, texts))
+        predicted = self.infer(self.inputs(texts))
         return pd.DataFrame({"smiles": texts, **self.columns(predicted)})
 
 

@@ -19,7 +19,7 @@ from iem.files import whole
 from iem.report.text import plural
 from iem.workflows.console import progress, say
 from iem.workflows.engines import in_order, open_engine
-from iem.workflows.graphs import make_graphs
+from iem.workflows.graphs import Inputs, make_inputs
 from iem.workflows.model import Model
 
 CHUNK = 2_000
@@ -45,8 +45,8 @@ def predict_tables(
     lost: set[str] = set()
     with progress() as bars, open_output(out) as file:
         bar = bars.add_task("predicting", total=None)
-        for chunk, graphs in featurized(model, chunks_of(inputs, smiles), jobs):
-            predicted = model.infer(graphs, batch_size)
+        for chunk, made in featurized(model, chunks_of(inputs, smiles), jobs):
+            predicted = model.infer(made, batch_size)
             if not rows:
                 columns, molecules = list(chunk.columns.columns), chunk.molecules
             lost |= set(chunk.columns.columns) - {*columns, chunk.molecules}
@@ -93,8 +93,8 @@ def as_chunk(texts: Sequence[str]) -> Iterator[Chunk]:
         yield Chunk(list(texts), pd.DataFrame({"smiles": texts}, dtype=object), {}, "smiles")
 
 
-def featurized(model: Model, chunks: Iterator[Chunk], jobs: int) -> Iterator[tuple[Chunk, list[Any]]]:
-    """Chunks with the graphs of their molecules, made by worker processes while the networks are busy.
+def featurized(model: Model, chunks: Iterator[Chunk], jobs: int) -> Iterator[tuple[Chunk, Inputs]]:
+    """Chunks with what the model takes of their molecules, made by worker processes while the networks are busy.
 
     Few chunks per process are under way at a time, so memory does not grow with the table.
     """
@@ -102,7 +102,10 @@ def featurized(model: Model, chunks: Iterator[Chunk], jobs: int) -> Iterator[tup
     begin = list(islice(chunks, effective_n_jobs(jobs)))  # no more processes than chunks
     with open_engine("cores", jobs=max(len(begin), 1), address=None) as engine:
         yield from in_order(
-            engine, make_graphs, chain(begin, chunks), lambda chunk: (featurize, chunk.smiles, chunk.problems)
+            engine,
+            make_inputs,
+            chain(begin, chunks),
+            lambda chunk: (featurize, model.trees, chunk.smiles, chunk.problems),
         )
 
 

@@ -21,9 +21,10 @@ from iem.workflows.console import as_typed
 from iem.workflows.distilling import pictured
 
 if TYPE_CHECKING:
-    from iem.workflows.rival import Rival
+    from iem.workflows.boosting import Boosted
     from iem.workflows.trainings import Result, Study
 
+TOGETHER = "network and trees together"
 PICTURED = 6
 """Molecules whose pictures are shown."""
 VIEWS = {
@@ -40,7 +41,8 @@ def write_fit_report(
     metrics: dict[str, Any],
     settings: dict[str, Any],
     notes: Sequence[str],
-    rival: "Rival | None",
+    members: np.ndarray,
+    boosted: "Boosted | None",
 ) -> None:
     """Write ``report.html``.
 
@@ -51,7 +53,8 @@ def write_fit_report(
         metrics: what ``metrics.json`` holds.
         settings: what ``run.json`` holds.
         notes: of each training molecule, how it was drawn or why not.
-        rival: the model without a graph network, if there is one.
+        members: what the model predicts for the test part, float (seeds, molecules, targets).
+        boosted: the model without a graph network, if there is one.
     """
     table, split = study.table, study.split
     arms: dict[str, Any] = {}
@@ -62,9 +65,16 @@ def write_fit_report(
     for arm in others:
         summaries[arm] = {"test": metrics["without_teacher"], "valid": metrics["without_teacher_valid"]}
     predictions = {arm: np.mean([result.outputs for result in some], axis=0) for arm, some in arms.items()}
-    if rival:
-        name = metrics["rival"]["name"]
-        summaries[name], predictions[name] = metrics["rival"], rival.outputs
+    standing, predicts = [], main
+    if boosted:
+        name = metrics["trees"]["name"]
+        summaries[name], predictions[name] = metrics["trees"], boosted.opinions["test"]
+        standing.append(metrics["trees"]["difference"]["verdict"])
+    if "together" in metrics:
+        standing.append(metrics["together"]["verdict"])
+        if metrics["together"]["joined"]:
+            predicts = TOGETHER
+            summaries[TOGETHER], predictions[TOGETHER] = metrics["together"], members.mean(axis=0)
     dataset = DATASETS.get(table.name)
     digests = {"table": settings["table"], "split": digest(split)}
     if study.guide is not None:
@@ -78,7 +88,8 @@ def write_fit_report(
         units=dict.fromkeys(table.targets, dataset.unit or "") if dataset else {},
         arms=summaries,
         difference=metrics.get("difference"),
-        standing=metrics["rival"]["difference"]["verdict"] if rival else "",
+        predicts=predicts,
+        standing=[sentence for sentence in standing if sentence],
         aid=study.aid,
         lessons=lessons(study, settings["teacher_view"]),
         rows=metrics["rows"],

@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from iem.chem.fingerprints import described
+from iem.chem.molecules import parse
 from iem.data.tables import Table
 from iem.records import Split
 from iem.students.base import build_student
@@ -110,6 +112,8 @@ def _representation(method: Method, room: Classroom, rows: np.ndarray, seed: int
     keys = [room.table.keys[row] for row in rows]
     if method.sees == "ecfp":
         return fingerprints(keys)
+    if method.sees == "described":
+        return np.stack([described(parse(key)) for key in keys])
     if method.sees == "descriptors":
         values = descriptors(keys)
         return values if method.model == "gb" else np.nan_to_num(values)

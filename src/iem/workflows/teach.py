@@ -7,6 +7,9 @@ from typing import Any, Literal
 from iem.errors import ConfigError
 from iem.workflows.settings import check_positive
 
+LR = {False: 1e-3, True: 3e-4}
+"""Of a student that begins with fresh weights, and of one that has learned before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TeachRecipe:
@@ -15,8 +18,8 @@ class TeachRecipe:
     visits: int = 1_000_000
     """Molecules seen in all, counted with repetition."""
     batch_size: int = 128
-    lr: float = 1e-3
-    """The highest; it rises over the first tenth and falls to zero (one cycle)."""
+    lr: float | None = None
+    """The highest; it rises over the first tenth and falls to zero (one cycle). ``LR`` if None."""
     weight_decay: float = 1e-2
     dropout: float = 0.0
     features: float = 1.0
@@ -36,6 +39,7 @@ def teach(
     *,
     out: Path,
     student: str = "gin",
+    start: str = "none",
     teacher: str = "default",
     visits: int | None = None,
     batch_size: int | None = None,
@@ -57,11 +61,13 @@ def teach(
         corpus: Folder that "iem prepare" wrote; exclude the tables on which the student will be tested.
         out: Folder for the student.
         student: Graph network, with options behind a colon: gin, gcn, gat, sage.
+        start: "none" (fresh weights), "default" (the head start that comes with iem for gin, to go on from with
+            molecules like your own), or a folder that this verb wrote.
         teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, or "none": no picture is looked at,
             and the student learns the questions alone.
         visits: Molecules to see in all, counted with repetition [1,000,000].
         batch_size: Molecules per step [128].
-        lr: Highest learning rate [0.001].
+        lr: Highest learning rate [0.001; 0.0003 for a student that has learned before].
         features: Weight of the distance to the teacher's features [1].
         ke: Weight of the knowledge enhancer, the teacher's own heads (eq. 5) [0].
         priors: Weight of the questions as the molecules answer them [1].
@@ -89,4 +95,13 @@ def teach(
         raise ConfigError("--priors", 0, "without a teacher or questions there is nothing to learn")
     from iem.workflows.teaching import teach_student
 
-    teach_student(Path(corpus), out=Path(out), student=student, teacher=teacher, recipe=recipe, seed=seed, jobs=jobs)
+    teach_student(
+        Path(corpus),
+        out=Path(out),
+        student=student,
+        start=start,
+        teacher=teacher,
+        recipe=recipe,
+        seed=seed,
+        jobs=jobs,
+    )

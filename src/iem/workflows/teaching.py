@@ -27,6 +27,7 @@ from iem.students import architectures as architectures  # these two register th
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
+from iem.students.starts import find_start
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.console import progress, say
 from iem.workflows.curves import CurveFiles
@@ -34,7 +35,7 @@ from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.folders import open_run
 from iem.workflows.pretraining import held_out_part
 from iem.workflows.rounds import Watch
-from iem.workflows.teach import TeachRecipe
+from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.training import on_device, one_thread, precision_of, quiet_trainer, run_to_end
 
 PART = 4_096
@@ -137,8 +138,9 @@ class Teaching(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         recipe, steps = self.recipe, int(self.trainer.estimated_stepping_batches)
-        optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps, pct_start=0.1)
+        lr = LR[False] if recipe.lr is None else recipe.lr
+        optimizer = torch.optim.AdamW(self.parameters(), lr=lr, weight_decay=recipe.weight_decay, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -164,10 +166,14 @@ def corpus_features(guide: ImageTeacher, corpus: Corpus, folder: Path, *, jobs: 
 
 
 def teach_student(
-    corpus: Path, *, out: Path, student: str, teacher: str, recipe: TeachRecipe, seed: int, jobs: int | None
+    corpus: Path, *, out: Path, student: str, start: str, teacher: str, recipe: TeachRecipe, seed: int, jobs: int | None
 ) -> None:
     """Teach, resuming where an interrupted run of the same settings was; see ``iem.workflows.teach``."""
-    recipe = replace(recipe, precision=precision_of(recipe.precision))
+    begin = find_start(start, student)
+    if begin is None and start != "none":
+        raise ConfigError("--start", start, f"none comes along for the student {student}; say none, or name a folder")
+    lr = LR[begin is not None] if recipe.lr is None else recipe.lr
+    recipe = replace(recipe, lr=lr, precision=precision_of(recipe.precision))
     torch.manual_seed(seed)
     network = build_student(student, dropout=recipe.dropout)
     guide = None if teacher == "none" else load_teacher(teacher)
@@ -176,7 +182,12 @@ def teach_student(
         raise ConfigError(
             "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
         )
-    settings = {"student": student, "teacher": "none" if guide is None else " ".join(guide.causes), **asdict(recipe)}
+    settings = {
+        "student": student,
+        "start": begin.digest[:16] if begin else "none",
+        "teacher": "none" if guide is None else " ".join(guide.causes),
+        **asdict(recipe),
+    }
     with open_run(out, settings | {"seed": seed, "corpus": molecules.digest}, kind="student"):
         workers = (os.cpu_count() or 1) if jobs is None else jobs
         seen = np.zeros((len(molecules), 0), np.float16)
@@ -184,6 +195,8 @@ def teach_student(
             seen = corpus_features(guide, molecules, out / "features", jobs=max(1, workers))
         train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
         predictor = Predictor(network, tasks=1, task="regression", bf16=recipe.precision == "bf16")
+        if begin is not None:
+            begin.give(predictor)
         questions = recipe.questions if recipe.priors else ()
         heads = prior_heads(predictor.project.out_features, {name: PRIORS[name].size for name in questions})
         set_scales(heads, prior_statistics(molecules, train, questions, seed=seed))
@@ -196,6 +209,9 @@ def teach_student(
         card: dict[str, Any] = {
             "student": student,
             "teacher": None if guide is None else guide.teacher.card["digest"],
+            "start": None
+            if begin is None
+            else {"digest": begin.digest, "pictures": begin.pictures, "about": str(begin)},
             "recipe": asdict(recipe) | {"seed": seed},
             "corpus": {"digest": molecules.digest, "molecules": len(molecules), "held_out": len(valid)},
             "licence": "MIT",
@@ -224,6 +240,7 @@ def teach_student(
         still = DataLoader(lessons, sampler=[(0, int(index)) for index in valid], **loading)
         say(
             f"{len(train):,} molecules to learn from, {len(valid):,} held out; {rounds * length:,} visits"
+            + (f"; the student begins {begin}" if begin else "")
             + (f"; going on from {checkpoint.name}" if checkpoint.exists() else "")
         )
         with progress("note") as watch.bars, one_thread():

@@ -34,6 +34,10 @@ ARMS = {"pictures": ("with teacher", "without teacher"), "prior questions": ("wi
 PLAIN = "without teacher"
 
 
+ARRAYS = ("valid", "test", "outputs", "valid_outputs")
+"""What a finished training keeps beside its weights."""
+
+
 class Result(NamedTuple):
     """One finished training: which, how it scored, and what it says about the test part."""
 
@@ -44,6 +48,8 @@ class Result(NamedTuple):
     test: np.ndarray
     outputs: np.ndarray
     """Predictions for the test part, float64 (molecules, targets)."""
+    valid_outputs: np.ndarray
+    """Those for the validation part."""
     best_epoch: int
     curve: list[dict[str, float]]
 
@@ -143,9 +149,9 @@ def train_one(
     predictor.load_state_dict(trained.weights)
     outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
     per_target = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
-    result = Result(
-        arm, seed, per_target["valid"], per_target["test"], outputs["test"], trained.best_epoch, trained.curve
-    )
+    own = {"valid": per_target["valid"], "test": per_target["test"]}
+    own |= {"outputs": outputs["test"], "valid_outputs": outputs["valid"]}
+    result = Result(arm, seed, **own, best_epoch=trained.best_epoch, curve=trained.curve)
     _write_result(kept, result, trained.weights)
     checkpoint.unlink(missing_ok=True)
     return result, trained.weights
@@ -214,9 +220,7 @@ def searched(study: Study, folder: Path) -> tuple[Study, list[dict[str, Any]]]:
 
 def _write_result(path: Path, result: Result, weights: dict[str, torch.Tensor]) -> None:
     """One file, whole or absent: weights and scores as tensors, the rest as text beside them."""
-    tensors = weights | {
-        f"result.{name}": torch.from_numpy(getattr(result, name)) for name in ("valid", "test", "outputs")
-    }
+    tensors = weights | {f"result.{name}": torch.from_numpy(getattr(result, name)) for name in ARRAYS}
     about = {"arm": result.arm, "seed": result.seed, "best_epoch": result.best_epoch, "curve": result.curve}
     write_bytes(path, dump_tensors(tensors, metadata={"about": json.dumps(about)}))
 
@@ -228,5 +232,5 @@ def _read_result(path: Path) -> tuple[Result, dict[str, torch.Tensor]]:
             about = json.loads(file.metadata()["about"])
     except SafetensorError as error:
         raise damaged(path, error) from error
-    arrays = {name: tensors.pop(f"result.{name}").numpy() for name in ("valid", "test", "outputs")}
+    arrays = {name: tensors.pop(f"result.{name}").numpy() for name in ARRAYS}
     return Result(**arrays, **about), tensors
