@@ -1,15 +1,15 @@
 """Gradient boosting on fingerprints and descriptors: the number to beat, and a second opinion for predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from iem.chem.fingerprints import described
+from iem.chem.fingerprints import BITS, DESCRIPTORS, described
 from iem.chem.molecules import parse
-from iem.report.text import plural
-from iem.workflows.console import say
+from iem.report.text import METRIC_NAMES, plural
+from iem.workflows.console import progress, say
 from iem.workflows.metrics import METRICS, mean_score, scores
 from iem.workflows.trainings import Study
 from iem.workflows.trees import Trees
@@ -43,21 +43,36 @@ def boosted_of(study: Study) -> Boosted | None:
         return None
     say(f"{BOOSTING} learns from the same {plural(len(split.train), 'molecule')}")
     balanced = study.recipe.class_weights == "balanced"
-    trees = grown(values_of(table.keys, split.train), table.labels[split.train], task=study.task, balanced=balanced)
-    opinions = {part: trees.outputs(values_of(table.keys, getattr(split, part))) for part in ("valid", "test")}
+    values = np.empty((len(table.keys), BITS + DESCRIPTORS), np.float32)
+    with progress() as bars:
+        bar = bars.add_task("describing molecules for the trees", total=len(values))
+        for row, key in enumerate(table.keys):
+            values[row] = described(parse(key))
+            bars.advance(bar)
+        bar = bars.add_task("growing trees", total=len(table.targets))
+        trees = grown(
+            values[split.train],
+            table.labels[split.train],
+            task=study.task,
+            balanced=balanced,
+            tick=lambda: bars.advance(bar),
+        )
+    opinions = {part: trees.outputs(values[getattr(split, part)]) for part in ("valid", "test")}
     valid, test = (scores(study.task, table.labels[getattr(split, part)], opinions[part]) for part in opinions)
     figure = mean_score(valid)
     if not np.isnan(figure):
-        say(f"its validation {METRICS[study.task].upper().replace('_', '-')} is {figure:.3f}")
+        say(f"its validation {METRIC_NAMES[METRICS[study.task]]} is {figure:.3f}")
     return Boosted(trees, valid, test, opinions)
 
 
-def values_of(keys: Sequence[str], rows: np.ndarray) -> np.ndarray:
-    """What the trees are told about some molecules, float32 (rows, features)."""
-    return np.stack([described(parse(keys[row])) for row in rows])
-
-
-def grown(values: np.ndarray, labels: np.ndarray, *, task: str, balanced: bool = False) -> Trees:
+def grown(
+    values: np.ndarray,
+    labels: np.ndarray,
+    *,
+    task: str,
+    balanced: bool = False,
+    tick: Callable[[], object] = lambda: None,
+) -> Trees:
     """Train one model per target.
 
     Args:
@@ -65,12 +80,14 @@ def grown(values: np.ndarray, labels: np.ndarray, *, task: str, balanced: bool =
         labels: float (molecules, targets), NaN where missing.
         task: ``classification`` or ``regression``.
         balanced: classification: positives of a target weigh as much as its negatives.
+        tick: called for each target.
     """
     parts: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "left", "right", "value")}
     root, target, offset = [], [], np.zeros(labels.shape[1])
     asked, end = askable(values), 0
     few = values[:, asked]
     for column, known in enumerate(labels.T):
+        tick()
         rows = ~np.isnan(known)
         if not rows.any():
             continue
