@@ -5,6 +5,8 @@ import json
 import math
 import os
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,13 +22,13 @@ from iem.errors import ArtifactError, ConfigError, UnknownNameError
 from iem.records import Split
 from iem.report.contests import critical_differences
 from iem.students.starts import find_start
-from iem.workflows import benchmarking, comparing
+from iem.workflows import benchmarking, comparing, schooling
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
 from iem.workflows.comparing import Row, critical_difference, gaps_of, holm, ranks, read_results, rows_of
 from iem.workflows.methods import METHODS
 from iem.workflows.questions import standardised
-from iem.workflows.schooling import _withheld
+from iem.workflows.schooling import Classroom, seen_by
 
 SMILES = [
     *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
@@ -45,6 +47,7 @@ WAYS = (
     "flat",
     "ecfp+rf",
     "ecfp+gb",
+    "trees",
     "probe",
 )
 
@@ -308,18 +311,30 @@ def test_published_numbers():
     assert reported("freesolv", "gin", "iem") is None
 
 
-def test_pictures_are_withheld_from_whole_molecules():
-    keys = ["CCO", "CCN", "CCO", "CCC", "CCCl"]
-    features = np.arange(10, dtype=np.float32).reshape(5, 2)
-    half = _withheld(METHODS["images 50%"], features, keys, 0)
+def test_pictures_are_withheld_from_whole_molecules_and_not_drawn(monkeypatch):
+    keys = ["CCO", "CCN", "CCO", "CCC", "CCCl", "CCBr"]
+    features = np.arange(12, dtype=np.float32).reshape(6, 2)
+    looked = []
+
+    def look(method, room, rows, seed):
+        looked.append(len(rows))
+        return features[rows]
+
+    monkeypatch.setattr(schooling, "_representation", look)
+    room = Classroom(
+        SimpleNamespace(keys=keys), "regression", Split(np.arange(5), np.array([5]), np.array([5])), "", None, Path()
+    )
+    half = seen_by(METHODS["images 50%"], room, 0)
     gone = np.isnan(half).any(axis=1)
+    assert gone[5]
     assert gone[0] == gone[2]
     assert len({key for key, missing in zip(keys, gone, strict=True) if not missing}) == 2
     np.testing.assert_array_equal(half[~gone], features[~gone])
-    mixed = _withheld(METHODS["shuffled"], features, keys, 0)
-    assert sorted(mixed[:, 0]) == sorted(features[:, 0])
-    assert not np.array_equal(mixed, features)
-    np.testing.assert_array_equal(_withheld(METHODS["iem"], features, keys, 0), features)
+    assert looked == [(~gone).sum()]
+    mixed = seen_by(METHODS["shuffled"], room, 0)
+    assert sorted(mixed[:5, 0]) == sorted(features[:5, 0])
+    assert not np.array_equal(mixed[:5], features[:5])
+    np.testing.assert_array_equal(seen_by(METHODS["iem"], room, 0)[:5], features[:5])
 
 
 def test_answers_are_in_deviations_of_the_training_part():

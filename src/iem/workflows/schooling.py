@@ -69,10 +69,7 @@ def _taught(
     table, split, recipe = room.table, room.split, room.recipe
     molecules = graphs_of(table.keys, table.labels, name, 0)
     if method.sees != "nothing":
-        seen = _representation(method, room, split.train, seed)
-        features = np.full((len(table.keys), seen.shape[1]), np.nan, np.float32)
-        features[split.train] = _withheld(method, seen, [table.keys[row] for row in split.train], seed)
-        molecules = molecules._replace(features=features)
+        molecules = molecules._replace(features=seen_by(method, room, seed))
     if method.priors:
         names = tuple(load_teacher(room.teacher).teacher.card["priors"])
         answers = answered(table.keys, split.train, names, given=table.geometries, embed=True, folder=room.answers)
@@ -101,6 +98,21 @@ def _taught(
     return outputs, {"best_epoch": trained.best_epoch, "epochs": len(trained.curve)}
 
 
+def seen_by(method: Method, room: Classroom, seed: int) -> np.ndarray:
+    """Features that teach the student, float32 (molecules of the table, features); NaN rows for the others.
+
+    Only a share of the training part has them, if the method says so, or each molecule has those of another.
+    """
+    table, train = room.table, room.split.train
+    rows = train[shown([table.keys[row] for row in train], method.share, seed)]
+    seen = _representation(method, room, rows, seed)
+    if method.shuffled:
+        seen = seen[np.random.default_rng(seed).permutation(len(seen))]
+    features = np.full((len(table.keys), seen.shape[1]), np.nan, np.float32)
+    features[rows] = seen
+    return features
+
+
 @lru_cache(maxsize=4)
 def _guide(method: Method, teacher: str) -> ImageTeacher:
     found = load_teacher(teacher, view=method.sees if method.sees in ("2d", "flat") else "3d")
@@ -118,10 +130,3 @@ def _representation(method: Method, room: Classroom, rows: np.ndarray, seed: int
         values = descriptors(keys)
         return values if method.model == "gb" else np.nan_to_num(values)
     return _guide(method, room.teacher).features(keys, given=room.table.geometries, jobs=1)[0]
-
-
-def _withheld(method: Method, features: np.ndarray, keys: list[str], seed: int) -> np.ndarray:
-    """The features with those of a share of the molecules, or with one molecule's under another."""
-    if method.shuffled:
-        return features[np.random.default_rng(seed).permutation(len(features))]
-    return np.where(shown(keys, method.share, seed)[:, None], features, np.nan)
