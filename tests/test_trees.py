@@ -90,6 +90,8 @@ def test_targets_with_one_class_or_no_label_have_no_trees(values: np.ndarray) ->
         ("root", lambda array: array + 10**6),
         ("target", lambda array: array + 1),
         ("offset", lambda array: np.zeros(3)),
+        ("right", lambda array: np.zeros_like(array)),
+        ("root", lambda array: array.astype(float)),
         ("value", lambda array: None),
     ],
 )

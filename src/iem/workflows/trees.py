@@ -66,13 +66,13 @@ class Trees:
             targets: of the model.
 
         Raises:
-            ValueError: something is missing, or leads nowhere.
+            ValueError: something is missing, or leads nowhere, or back.
         """
         try:
             found = cls(**{field.name: arrays[PREFIX + field.name] for field in fields(cls)})
         except KeyError as error:
             raise ValueError(f"no {error.args[0]}") from error
-        nodes = len(found.value)
+        nodes, own = len(found.value), np.arange(len(found.value))
         within = [
             (found.feature, features),
             (found.target, targets),
@@ -80,7 +80,13 @@ class Trees:
         ]
         whole = len({len(found.feature), len(found.threshold), len(found.left), len(found.right), nodes}) == 1
         paired = len(found.root) == len(found.target) and len(found.offset) == targets and len(found.chances) == 1
-        if not whole or not paired or any(((places < 0) | (places >= end)).any() for places, end in within):
+        if (
+            not whole
+            or not paired
+            or any(places.dtype.kind != "i" or ((places < 0) | (places >= end)).any() for places, end in within)
+            or (found.left < own).any()  # so that every walk ends
+            or (found.right < own).any()
+        ):
             raise ValueError("trees of another model")
         return found
 
