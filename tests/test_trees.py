@@ -4,6 +4,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from iem.chem.molecules import parse
 from iem.cli import main
 from iem.data.tables import Table, read_table
 from iem.errors import ArtifactError, ConfigError
+from iem.records import Split
 from iem.workflows import boosting, predicting
 from iem.workflows.boosting import BOOSTING, askable, grown
+from iem.workflows.joining import joined_of
 from iem.workflows.model import Model
 from iem.workflows.trees import BLOCK, Trees, together
 
@@ -145,7 +148,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     return folder, iem.fit("freesolv", out=folder, start="none", epochs=1, seeds=2, **QUICK)
 
 
-def test_trees_join_where_validation_says_so(learned: tuple[Path, dict[str, Any]]) -> None:
+def test_trees_join_where_validation_is_not_against_it(learned: tuple[Path, dict[str, Any]]) -> None:
     folder, metrics = learned
     assert metrics["together"]["joined"]
     assert metrics["together"]["valid"]["mean"] < metrics["valid"]["mean"]
@@ -181,6 +184,24 @@ def test_a_network_that_knows_better_predicts_alone(tmp_path: Path, monkeypatch:
     assert "predicts alone" in (tmp_path / "model" / "report.html").read_text()
     assert Model(tmp_path / "model").trees is None
     assert "trees.value" not in artifact.load(tmp_path / "model", kind="model")[0]
+
+
+@pytest.mark.parametrize(("off", "joined"), [(0.0, True), (1.9, True), (6.0, False), (np.nan, False)])
+def test_the_burden_of_proof_is_on_no(off: float, joined: bool) -> None:
+    """The network errs by one in either direction; the trees by ``off``, and at 1.9 their mean is a bit worse."""
+    rng = np.random.default_rng(0)
+    truth = np.full((60, 1), np.nan) if np.isnan(off) else rng.normal(size=(60, 1))
+    rows = np.arange(30)
+    study = SimpleNamespace(
+        table=SimpleNamespace(labels=truth, targets=("y",)), split=Split(rows, rows, rows + 30), task="regression"
+    )
+    near, far = rng.choice([-1.0, 1.0], size=(2, 30, 1))
+    networks = [SimpleNamespace(valid_outputs=truth[:30] + near, outputs=truth[30:] + near)]
+    opinions = {"valid": truth[:30] + off * far, "test": truth[30:] + far}
+    found = joined_of(study, networks, SimpleNamespace(opinions=opinions))  # type: ignore[arg-type]
+    assert found.joined == joined
+    assert ("test" in found.metrics) == joined
+    assert ("The model predicts the mean" in found.metrics["verdict"]) == joined
 
 
 def test_trees_may_stand_beside_or_stay_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

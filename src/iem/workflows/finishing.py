@@ -64,7 +64,7 @@ def finish(
         if settings["trees"] == "auto":
             joined = joined_of(study, main, boosted)
             metrics["together"] = joined.metrics
-            if joined.better:
+            if joined.joined:
                 members = joined.members
                 tensors = {name: torch.from_numpy(array) for name, array in boosted.trees.arrays().items()}
     if study.unlabelled:

@@ -171,9 +171,9 @@ def fit(
         seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
         compare: Also train the same student with the same seeds without the teacher: did the pictures help?
         trees: Gradient boosting on fingerprints and descriptors, trained in seconds with the same molecules: "auto"
-            lets the model predict the mean of network and trees where this does better on the validation part;
-            "beside" only tells how they do, the number to beat; "none" trains no trees [auto; paper: beside]. Left out
-            beyond 100,000 molecules or 300,000 labels.
+            lets the model predict the mean of network and trees, unless that is clearly behind the network on the
+            validation part; "beside" only tells how they do, the number to beat; "none" trains no trees [auto; paper:
+            beside]. Left out beyond 100,000 molecules or 300,000 labels.
         epochs: At most so many passes over the training part [100].
         patience: Epochs without a better validation score after which training stops; 0 is never [30; paper: 0].
         batch_size: Molecules per step [32].

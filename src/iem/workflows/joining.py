@@ -1,4 +1,4 @@
-"""Whether network and trees predict together: decided by the validation part, scored once on the test part."""
+"""Whether network and trees predict together: the validation part may veto it; the test part is scored once."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from iem.report.text import METRIC_NAMES, number
 from iem.workflows.boosting import Boosted
-from iem.workflows.metrics import METRICS, mean_score, scores, summary
+from iem.workflows.metrics import METRICS, mean_score, resampled, scores, summary
 from iem.workflows.trainings import Result, Study
 from iem.workflows.trees import together
 
@@ -16,16 +16,20 @@ from iem.workflows.trees import together
 class Joined(NamedTuple):
     """The mean of each network and the trees."""
 
-    better: bool
-    """On the validation part, than the networks alone."""
+    joined: bool
+    """Whether they predict together."""
     members: np.ndarray
     """Predictions for the test part, float64 (seeds, molecules, targets)."""
     metrics: dict[str, Any]
-    """``joined``, ``valid`` as a summary, ``verdict`` in plain words; and ``test`` if they are better."""
+    """``joined``, ``valid`` as a summary, ``verdict`` in plain words; and ``test`` if they do."""
 
 
 def joined_of(study: Study, results: Sequence[Result], boosted: Boosted) -> Joined:
-    """Try it. The two count alike: one choice, yes or no, is all that the validation part makes.
+    """Together, unless the validation part is clearly against it: by a paired bootstrap over its molecules.
+
+    Models that err for different reasons err less in the mean, so the burden of proof is on *no*; and the score of the
+    network on that part flatters it, because it is the best of all its epochs there. The two count alike: one choice,
+    yes or no, is all that is fitted.
 
     Args:
         study: what was learned.
@@ -39,25 +43,29 @@ def joined_of(study: Study, results: Sequence[Result], boosted: Boosted) -> Join
     }
     members = {part: together(networks, boosted.opinions[part]) for part, networks in alone.items()}
     labels = {part: table.labels[getattr(split, part)] for part in alone}
-    before, after = (mean_score(scores(task, labels["valid"], some["valid"].mean(axis=0))) for some in (alone, members))
-    better = after > before if task == "classification" else after < before
+    before, after = (some["valid"].mean(axis=0) for some in (alone, members))
+    scored = [mean_score(scores(task, labels["valid"], outputs)) for outputs in (after, before)]
     name = METRIC_NAMES[METRICS[task]]
-    if math.isnan(after):
+    joined, told = False, f"{name} {number(scored[0])}, the network alone {number(scored[1])}"
+    if math.isnan(scored[0]):
         verdict = "The validation part has no score, so the network predicts without the trees."
-    elif better:
-        tested = number(mean_score(scores(task, labels["test"], members["test"].mean(axis=0))))
-        verdict = (
-            f"The model predicts the mean of network and trees, which does better on the validation part ({name} "
-            f"{number(after)}, the network alone {number(before)}): test {name} {tested}."
-        )
     else:
-        verdict = (
-            f"The network predicts alone: its mean with the trees does no better on the validation part ({name} "
-            f"{number(after)}, the network alone {number(before)})."
-        )
+        low, high = resampled(task, labels["valid"], after, before)
+        joined = high >= 0 if task == "classification" else low <= 0
+        if joined:
+            tested = number(mean_score(scores(task, labels["test"], members["test"].mean(axis=0))))
+            verdict = (
+                f"The model predicts the mean of network and trees: test {name} {tested} (on the "
+                f"validation part, which is not clearly against it, {told})."
+            )
+        else:
+            verdict = (
+                f"The network predicts alone: on the validation part its mean with the trees is clearly "
+                f"behind ({told}; 95 % confidence interval of the difference {low:+.3f} to {high:+.3f})."
+            )
     summaries = {
         part: summary([scores(task, labels[part], outputs) for outputs in members[part]], table.targets)
         for part in ("valid", "test")
-        if better or part == "valid"
+        if joined or part == "valid"
     }
-    return Joined(better, members["test"], {"joined": better, **summaries, "verdict": verdict})
+    return Joined(joined, members["test"], {"joined": joined, **summaries, "verdict": verdict})

@@ -96,7 +96,7 @@ def difference(
         half = float(stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps)))
         low, high, over = mean - half, mean + half, f"over {len(gaps)} seeds"
     else:
-        low, high = _resampled(task, labels, *pairs[0])
+        low, high = resampled(task, labels, *pairs[0])
         over = "over the test molecules; with one seed the luck of training is not counted, so use --seeds 3 or more"
     name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
     source = "the teacher" if aid == "pictures" else "them"
@@ -134,7 +134,7 @@ def against(
     mine, other = (mean_score(scores(task, labels, outputs)) for outputs in (together, theirs))
     if math.isnan(mine - other):
         return {"mean": None, "ci95": None, "ahead": None, "verdict": ""}
-    low, high = _resampled(task, labels, together, theirs)
+    low, high = resampled(task, labels, together, theirs)
     larger, ahead = low > 0, None
     if not low <= 0 <= high:
         ahead = larger if task == "classification" else not larger
@@ -154,7 +154,7 @@ def _gap(
     return mean_score(scores(task, labels[rows], one[rows])) - mean_score(scores(task, labels[rows], other[rows]))
 
 
-def _resampled(task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+def resampled(task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """95 % of the differences over test parts drawn with repetition from this one."""
     rng, times = np.random.default_rng(0), max(LEAST_RESAMPLES, RESAMPLES // labels.shape[1])
     draws = [_gap(task, labels, one, other, rng.integers(0, len(labels), len(labels))) for _ in range(times)]
