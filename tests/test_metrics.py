@@ -98,16 +98,16 @@ def test_a_model_is_ahead_behind_or_neither(task):
     good = np.nan_to_num(labels) + rng.normal(scale=0.2, size=labels.shape)
     bad = rng.normal(size=labels.shape)
     for ours, theirs, ahead, words in (
-        (good, bad, True, "Ahead of a forest"),
-        (bad, good, False, "Behind a forest"),
-        (bad, bad + rng.normal(scale=0.05, size=labels.shape), None, "No clear difference to a forest"),
+        (good, bad, True, "is ahead of a forest"),
+        (bad, good, False, "is behind a forest"),
+        (bad, bad + rng.normal(scale=0.05, size=labels.shape), None, "does not clearly differ from a forest"),
     ):
         found = against(task, labels, [ours], theirs, "a forest")
         expected = mean_score(scores(task, labels, ours)) - mean_score(scores(task, labels, theirs))
         assert found["mean"] == pytest.approx(expected)
         assert found["ci95"][0] <= found["mean"] <= found["ci95"][1]
         assert found["ahead"] is ahead
-        assert found["verdict"].startswith(words)
+        assert found["verdict"].startswith(f"The graph network alone {words}")
         assert "together" not in found["verdict"]
     two = against(task, labels, [good, bad], bad, "a forest")
     assert two["mean"] == pytest.approx(against(task, labels, [(good + bad) / 2], bad, "a forest")["mean"])

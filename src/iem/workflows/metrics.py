@@ -138,10 +138,11 @@ def against(
     larger, ahead = low > 0, None
     if not low <= 0 <= high:
         ahead = larger if task == "classification" else not larger
-    standing = {True: "Ahead of", False: "Behind", None: "No clear difference to"}[ahead]
+    standing = {True: "is ahead of", False: "is behind", None: "does not clearly differ from"}[ahead]
     name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
     verdict = (
-        f"{standing} {rival}, trained on the same molecules: test {name} {mine:.3f}{several} against {other:.3f} "
+        f"The graph network alone {standing} {rival}, trained on the same molecules: test {name} "
+        f"{mine:.3f}{several} against {other:.3f} "
         f"(95 % confidence interval of the difference {low:+.3f} to {high:+.3f} over the test molecules)."
     )
     return {"mean": mine - other, "ci95": [low, high], "ahead": ahead, "verdict": verdict}
