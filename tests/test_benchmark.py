@@ -316,7 +316,7 @@ def test_pictures_are_withheld_from_whole_molecules_and_not_drawn(monkeypatch):
     features = np.arange(12, dtype=np.float32).reshape(6, 2)
     looked = []
 
-    def look(method, room, rows, seed):
+    def look(method, room, rows):
         looked.append(len(rows))
         return features[rows]
 

@@ -198,7 +198,7 @@ def test_the_burden_of_proof_is_on_no(off: float, joined: bool) -> None:
     near, far = rng.choice([-1.0, 1.0], size=(2, 30, 1))
     networks = [SimpleNamespace(valid_outputs=truth[:30] + near, outputs=truth[30:] + near)]
     opinions = {"valid": truth[:30] + off * far, "test": truth[30:] + far}
-    found = joined_of(study, networks, SimpleNamespace(opinions=opinions))  # type: ignore[arg-type]
+    found = joined_of(study, networks, SimpleNamespace(opinions=opinions))
     assert found.joined == joined
     assert ("test" in found.metrics) == joined
     assert ("The model predicts the mean" in found.metrics["verdict"]) == joined
@@ -220,7 +220,7 @@ def test_trees_may_stand_beside_or_stay_away(tmp_path: Path, monkeypatch: pytest
     assert "trees" not in iem.fit("freesolv", out=tmp_path / "large", **settings)
     assert "is left out beyond" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(ConfigError, match="--trees is 'forest', but it must be one of auto, beside, none"):
-        iem.fit("freesolv", out=tmp_path / "x", trees="forest", **settings)  # type: ignore[arg-type]
+        iem.fit("freesolv", out=tmp_path / "x", trees="forest", **settings)
 
 
 def test_a_bad_row_has_no_opinion(learned: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: Any) -> None:

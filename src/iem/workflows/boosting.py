@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from iem.chem.fingerprints import BITS, DESCRIPTORS, described
 from iem.chem.molecules import parse
 from iem.report.text import METRIC_NAMES, plural
+from iem.workflows.baselines import untrained_model
 from iem.workflows.console import progress, say
 from iem.workflows.metrics import METRICS, mean_score, scores
 from iem.workflows.trainings import Study
@@ -94,7 +94,7 @@ def grown(
         if task == "classification" and len(np.unique(known[rows])) < 2:
             offset[column] = CERTAIN if known[rows][0] else -CERTAIN
             continue
-        model = _model(task, balanced).fit(few[rows], known[rows])
+        model = untrained_model("gb", task, seed=0, balanced=balanced).fit(few[rows], known[rows])
         offset[column] = np.ravel(model._baseline_prediction)[0]
         for (predictor,) in model._predictors:  # one tree per step; scikit-learn has no public way to its nodes
             nodes = predictor.nodes
@@ -125,10 +125,3 @@ def askable(values: np.ndarray) -> np.ndarray:
     """
     differ = (values != np.median(values, axis=0)).sum(axis=0)
     return np.flatnonzero(differ >= LEAF) if (differ >= LEAF).any() else np.zeros(1, np.int64)
-
-
-def _model(task: str, balanced: bool) -> Any:
-    if task == "regression":
-        return HistGradientBoostingRegressor(random_state=0, min_samples_leaf=LEAF)
-    weight = "balanced" if balanced else None
-    return HistGradientBoostingClassifier(random_state=0, min_samples_leaf=LEAF, class_weight=weight)

@@ -56,7 +56,7 @@ def outputs_by(
         return _taught(method, student, seed, room, checkpoint)
     if method.model == "chemprop":
         return chemprop_outputs(table.keys, table.labels, split, task=room.task, seed=seed)
-    values = _representation(method, room, np.arange(len(table.keys)), seed)
+    values = _representation(method, room, np.arange(len(table.keys)))
     if method.model == "probe":
         values = np.nan_to_num(values)  # without a picture: the mean of all, after scaling
         return probe_outputs(values, table.labels, split, room.task), {}
@@ -105,7 +105,7 @@ def seen_by(method: Method, room: Classroom, seed: int) -> np.ndarray:
     """
     table, train = room.table, room.split.train
     rows = train[shown([table.keys[row] for row in train], method.share, seed)]
-    seen = _representation(method, room, rows, seed)
+    seen = _representation(method, room, rows)
     if method.shuffled:
         seen = seen[np.random.default_rng(seed).permutation(len(seen))]
     features = np.full((len(table.keys), seen.shape[1]), np.nan, np.float32)
@@ -119,7 +119,7 @@ def _guide(method: Method, teacher: str) -> ImageTeacher:
     return ImageTeacher(untrained(found.teacher.card)) if method.untrained else found
 
 
-def _representation(method: Method, room: Classroom, rows: np.ndarray, seed: int) -> np.ndarray:
+def _representation(method: Method, room: Classroom, rows: np.ndarray) -> np.ndarray:
     """Features of some molecules, float32 (rows, features); NaN rows where there is no picture."""
     keys = [room.table.keys[row] for row in rows]
     if method.sees == "ecfp":

@@ -149,9 +149,16 @@ def train_one(
     predictor.load_state_dict(trained.weights)
     outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
     per_target = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
-    own = {"valid": per_target["valid"], "test": per_target["test"]}
-    own |= {"outputs": outputs["test"], "valid_outputs": outputs["valid"]}
-    result = Result(arm, seed, **own, best_epoch=trained.best_epoch, curve=trained.curve)
+    result = Result(
+        arm,
+        seed,
+        valid=per_target["valid"],
+        test=per_target["test"],
+        outputs=outputs["test"],
+        valid_outputs=outputs["valid"],
+        best_epoch=trained.best_epoch,
+        curve=trained.curve,
+    )
     _write_result(kept, result, trained.weights)
     checkpoint.unlink(missing_ok=True)
     return result, trained.weights
