@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--visits", type=int, action="append", default=[])
     parser.add_argument("--teacher", type=Path, action="append", default=[])
     parser.add_argument("--size", type=int, default=PRESETS["default"].size)
+    parser.add_argument("--batch-size", type=int, default=PRESETS["default"].batch_size)
     parser.add_argument("--table", action="append")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--jobs", type=int, default=1)
@@ -101,7 +102,13 @@ def main() -> None:
     folders = list(options.teacher)
     for visits in options.visits:
         folders.append(options.out / f"{visits}-{options.size}")
-        recipe = replace(PRESETS["default"], size=options.size, visits=visits, round=min(5_000, visits // 2))
+        recipe = replace(
+            PRESETS["default"],
+            size=options.size,
+            visits=visits,
+            batch_size=options.batch_size,
+            round=min(5_000, visits // 2),
+        )
         if not (folders[-1] / "curve.json").exists():
             train_teacher(options.corpus, out=folders[-1], recipe=recipe, jobs=0)
     points = {}

@@ -243,6 +243,18 @@ def test_figures_are_wellformed_and_take_the_colour_of_the_page():
         assert figures.INK not in svg
 
 
+@pytest.mark.parametrize("arms", [["pictures"], ["with pictures", "without"], ["a name of some length"] * 3])
+@pytest.mark.parametrize("targets", [2, 70])
+def test_long_names_leave_room_for_the_scores(arms, targets):
+    """What matplotlib cannot lay out it says as a warning, which is an error here."""
+    scores = {f"target {'x' * 60}{place}"[-60:]: {"mean": 0.7, "std": 0.1} for place in range(targets)}
+    svg = figures.target_scores(
+        {f"{arm} on fingerprints and descriptors {place}": scores for place, arm in enumerate(arms)}, "rmse"
+    )
+    ElementTree.fromstring(svg)
+    assert ("descriptors 1" in svg) == (len(arms) > 1)
+
+
 def test_the_dot_is_on_the_best_epoch():
     points = [{"epoch": epoch, "task": 1.0, "valid": value} for epoch, value in enumerate((0.6, 0.9, 0.7), start=1)]
     places = []

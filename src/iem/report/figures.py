@@ -177,8 +177,10 @@ def target_scores(per_target: Mapping[str, Mapping[str, Mapping[str, Any]]], met
     scored = [name for name, part in first.items() if part["mean"] is not None]
     order = sorted(scored, key=lambda name: first[name]["mean"], reverse=metric != "roc_auc")
     named = len(order) <= 60
+    beside = sum(len(arm) + 6 for arm in per_target) <= 80  # the names of the arms fit on one line of the figure
+    rows = 1 if beside else len(per_target)
     with styled("targets"):
-        figure = Figure(figsize=(6.4, 1.1 + 0.19 * len(order) if named else 4.5))
+        figure = Figure(figsize=(6.4, 0.9 + 0.2 * rows + 0.19 * len(order) if named else 4.5))
         axes = figure.subplots()
         for shift, shade, (arm, parts) in zip((0.0, -0.25, -0.5), COLOURS, per_target.items(), strict=False):
             means = [np.nan if parts[name]["mean"] is None else parts[name]["mean"] for name in order]
@@ -200,7 +202,8 @@ def target_scores(per_target: Mapping[str, Mapping[str, Mapping[str, Any]]], met
         if metric == "roc_auc":
             axes.axvline(0.5, color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set(xlabel=f"test {METRIC_NAMES[metric]}", ylim=(-1, len(order) - 0.3))
-        _legend(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(COLOURS))
+        if len(per_target) > 1:  # across the whole figure: beside long names of targets the axes are narrow
+            figure.legend(loc="outside upper left", ncols=len(per_target) if beside else 1)
         return svg(figure)
 
 
