@@ -125,6 +125,7 @@ def test_a_student_begins_where_it_was_taught(corpus, tmp_path):
         (["--visits", "0"], "--visits is 0"),
         (["--features", "-1"], "--features is -1"),
         (["--priors", "0", "--features", "0"], "there is nothing to learn"),
+        (["--questions", "atom,colour"], "--questions is 'colour'"),
         (["--teacher", "nowhere"], "there is no teacher folder 'nowhere'"),
         (["--student", "gym"], "no student is called 'gym'"),
         (["--batch-size", "64"], "holds only 25 molecules"),

@@ -87,7 +87,7 @@ def test_targets_with_one_class_or_no_label_have_no_trees(values: np.ndarray) ->
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("feature", lambda array: array + BITS + DESCRIPTORS),
+        ("feature", lambda array: array + BITS + len(DESCRIPTORS)),
         ("left", lambda array: array - len(array)),
         ("right", lambda array: array[:-1]),
         ("root", lambda array: array + 10**6),
@@ -99,10 +99,12 @@ def test_targets_with_one_class_or_no_label_have_no_trees(values: np.ndarray) ->
     ],
 )
 def test_trees_come_back_whole_or_not_at_all(freesolv: Table, values: np.ndarray, name: str, change: Any) -> None:
-    trees, _ = grown_on(freesolv, values[:, -DESCRIPTORS:], "regression")
-    sizes = {"features": DESCRIPTORS, "targets": 2}
+    trees, _ = grown_on(freesolv, values[:, -len(DESCRIPTORS) :], "regression")
+    sizes = {"features": len(DESCRIPTORS), "targets": 2}
     again = Trees.read(trees.arrays(), **sizes)
-    np.testing.assert_array_equal(again.outputs(values[:, -DESCRIPTORS:]), trees.outputs(values[:, -DESCRIPTORS:]))
+    np.testing.assert_array_equal(
+        again.outputs(values[:, -len(DESCRIPTORS) :]), trees.outputs(values[:, -len(DESCRIPTORS) :])
+    )
     broken = replace(trees, **{name: change(getattr(trees, name))}).arrays()
     with pytest.raises(ValueError, match="trees"):
         Trees.read({key: array for key, array in broken.items() if array is not None}, **sizes)
@@ -125,17 +127,21 @@ def test_what_trees_are_told_does_not_depend_on_the_spelling(freesolv: Table, ra
 )
 def test_strange_molecules_have_numbers(smiles: str) -> None:
     found = described(parse(smiles))
-    assert found.shape == (BITS + DESCRIPTORS,)
+    assert found.shape == (BITS + len(DESCRIPTORS),)
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
 
 
 def test_quick_descriptors_are_rdkits() -> None:
-    from rdkit.Chem import Descriptors
+    from rdkit.Chem import Descriptors, rdMolDescriptors
 
-    mol = parse("CC(=O)Oc1ccccc1C(=O)O")
-    wanted = [Descriptors.MolLogP(mol), Descriptors.MolMR(mol), Descriptors.TPSA(mol), Descriptors.LabuteASA(mol)]
-    np.testing.assert_allclose(quick_descriptors(mol)[:4], wanted, rtol=1e-6)
+    for smiles in ("CC(=O)Oc1ccccc1C(=O)O", "C[N+](C)(C)CCS", "FC(F)(F)c1ncc(Cl)cc1P(=O)(O)O"):
+        mol = parse(smiles)
+        known = Descriptors.CalcMolDescriptors(mol) | {
+            f"MQN{place}": value for place, value in enumerate(rdMolDescriptors.MQNs_(mol), start=1)
+        }
+        wanted = [known[name] for name in DESCRIPTORS]
+        np.testing.assert_allclose(quick_descriptors(mol), wanted, rtol=1e-6, atol=1e-6)
 
 
 # Who predicts

@@ -5,7 +5,14 @@ from rdkit.Chem import Mol, rdFingerprintGenerator
 from rdkit.Chem import rdMolDescriptors as descriptors
 
 BITS = 2048
-DESCRIPTORS = 83
+DESCRIPTORS = (
+    *("MolLogP", "MolMR", "TPSA", "LabuteASA", "FractionCSP3"),
+    *(f"SlogP_VSA{place}" for place in range(1, 13)),
+    *(f"SMR_VSA{place}" for place in range(1, 11)),
+    *(f"PEOE_VSA{place}" for place in range(1, 15)),
+    *(f"MQN{place}" for place in range(1, 43)),
+)
+"""RDKit's names of the quick descriptors, in their order."""
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS)
 
 

@@ -1,11 +1,13 @@
-"""The basic questions that pictures and graphs are both asked: the paper's four, and two more."""
+"""The basic questions that pictures and graphs are both asked: the paper's four, and three more."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import Crippen, Descriptors, GraphDescriptors, Mol, rdFingerprintGenerator, rdMolDescriptors
 
+from iem.chem.fingerprints import DESCRIPTORS, quick_descriptors
 from iem.records import BOND_ORDERS, Geometry, PriorTarget
 
 ELEMENTS = ("C", "N", "O", "F", "S", "Cl", "Br", "P", "Si", "B", "Se", "Ge", "As", "H", "Ti", "Ga", "Ca", "Mg", "Zn")
@@ -43,9 +45,10 @@ PRIORS = {
         Prior("property", ("MolWt", "MolLogP", "MolMR", "BalabanJ", "HBA", "HBD", "valence electrons", "TPSA")),
         Prior("shape", tuple(f"{g} {p} {m}" for g in _GROUPS for p in _PLACES for m in _MOMENTS)),
         Prior("substructure", tuple(f"Morgan {bit}" for bit in range(512)), unit=0.1),
+        Prior("descriptor", DESCRIPTORS, unit=0.1),
     )
 }
-"""By name: the four of the paper in its order, with 19, 4, 60 and 8 numbers, and two of ours, with 60 and 512."""
+"""By name: the four of the paper in its order, with 19, 4, 60 and 8 numbers, and three of ours: 60, 512 and 83."""
 
 PAPER = ("atom", "bond", "geometry", "property")
 """The questions of the paper."""
@@ -123,6 +126,19 @@ def substructure_prior(mol: Mol) -> PriorTarget:
         Rogers and Hahn, J. Chem. Inf. Model. 2010, doi:10.1021/ci100050t.
     """
     return known_where_finite(np.log1p(_MORGAN.GetCountFingerprintAsNumPy(mol)))
+
+
+def descriptor_prior(mol: Mol) -> PriorTarget:
+    """RDKit's quick descriptors; see ``iem.chem.fingerprints.quick_descriptors``."""
+    return known_where_finite(quick_descriptors(mol))
+
+
+DERIVED: dict[str, Callable[[Mol, Geometry], PriorTarget]] = {
+    "shape": shape_prior,
+    "substructure": lambda mol, _: substructure_prior(mol),
+    "descriptor": lambda mol, _: descriptor_prior(mol),
+}
+"""Questions of ours by name: answered when they are asked, while a corpus keeps the answers to the paper's."""
 
 
 def posed(coordinates: np.ndarray) -> np.ndarray:

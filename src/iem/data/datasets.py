@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from iem.chem.molecules import parse
-from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
+from iem.chem.priors import DERIVED, PAPER, PRIORS
 from iem.data.corpus import Corpus, Record
 from iem.records import PriorTarget
 from iem.render.base import Renderer
@@ -38,11 +38,7 @@ STILL = Augmentation(views=0, turn=False, flip=False, grey=0.0)
 
 def answers(names: Sequence[str], record: Record, mol: Mol) -> dict[str, PriorTarget]:
     """What a molecule of a corpus answers to some questions; ``mol`` as its SMILES reads."""
-    derived = {
-        "shape": lambda: shape_prior(mol, record.geometry),
-        "substructure": lambda: substructure_prior(mol),
-    }
-    return {name: derived[name]() if name in derived else record.priors[name] for name in names}
+    return {name: DERIVED[name](mol, record.geometry) if name in DERIVED else record.priors[name] for name in names}
 
 
 def prior_statistics(

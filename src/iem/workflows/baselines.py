@@ -14,6 +14,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -121,11 +122,12 @@ def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: st
 def _linear(scaled: np.ndarray, labels: np.ndarray, train: np.ndarray, task: str, strength: float) -> np.ndarray:
     """Outputs for all molecules of a model trained on the labelled ones of ``train``."""
     rows = train[~np.isnan(labels[train])]
-    if task == "regression":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LinAlgWarning)  # of the least strengths, which lose by validation
+    with warnings.catch_warnings():
+        for warning in (LinAlgWarning, ConvergenceWarning):
+            warnings.simplefilter("ignore", warning)  # of the least strengths, which lose by validation
+        if task == "regression":
             return Ridge(alpha=strength * len(rows)).fit(scaled[rows], labels[rows]).predict(scaled)
-    if len(np.unique(labels[rows])) < 2:
-        return np.zeros(len(labels))
-    model = LogisticRegression(C=1 / (strength * len(rows)), max_iter=1000)
-    return model.fit(scaled[rows], labels[rows]).decision_function(scaled)
+        if len(np.unique(labels[rows])) < 2:
+            return np.zeros(len(labels))
+        model = LogisticRegression(C=1 / (strength * len(rows)), max_iter=1000)
+        return model.fit(scaled[rows], labels[rows]).decision_function(scaled)

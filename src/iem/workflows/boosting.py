@@ -43,7 +43,7 @@ def boosted_of(study: Study) -> Boosted | None:
         return None
     say(f"{BOOSTING} learns from the same {plural(len(split.train), 'molecule')}")
     balanced = study.recipe.class_weights == "balanced"
-    values = np.empty((len(table.keys), BITS + DESCRIPTORS), np.float32)
+    values = np.empty((len(table.keys), BITS + len(DESCRIPTORS)), np.float32)
     with progress() as bars:
         bar = bars.add_task("describing molecules for the trees", total=len(values))
         for row, key in enumerate(table.keys):

@@ -31,7 +31,7 @@ from iem.workflows.estimate import drawing_seconds, epoch_seconds, words
 from iem.workflows.finishing import finish
 from iem.workflows.fit import LR, PICTURELESS, TRIALS, FitRecipe, Guidance, Joining
 from iem.workflows.folders import open_run
-from iem.workflows.questions import FLAT, Answers, answered
+from iem.workflows.questions import ASKED, Answers, answered
 from iem.workflows.training import precision_of
 from iem.workflows.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.unlabelled import read_unlabelled
@@ -226,7 +226,7 @@ def answers(study: Study, folder: Path) -> Answers:
     """To the prior questions that need no conformer, and to that about shape where coordinates are given."""
     learners = np.concatenate([study.split.train, study.extra])
     given, keys = study.geometries, study.keys
-    names = (*FLAT, "shape") if any(keys[row] in given for row in learners) else FLAT
+    names = (*ASKED, "shape") if any(keys[row] in given for row in learners) else ASKED
     return answered(keys, learners, names, given=given, embed=False, folder=folder)
 
 

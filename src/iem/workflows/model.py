@@ -79,7 +79,7 @@ class Model:
             return None
         arrays = {name: tensor.numpy() for name, tensor in tensors.items() if name.startswith(PREFIX)}
         try:
-            return Trees.read(arrays, features=BITS + DESCRIPTORS, targets=len(self.targets))
+            return Trees.read(arrays, features=BITS + len(DESCRIPTORS), targets=len(self.targets))
         except ValueError as error:
             raise ArtifactError(f"the trees of {folder} are not complete ({error}); make the model again") from error
 

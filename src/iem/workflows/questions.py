@@ -9,14 +9,16 @@ import numpy as np
 from iem.cache import address
 from iem.chem.conformers import ConformerSettings, conformer, flat_geometry
 from iem.chem.molecules import parse
-from iem.chem.priors import PAPER, PRIORS, priors, shape_prior, substructure_prior
+from iem.chem.priors import DERIVED, PAPER, PRIORS, priors
 from iem.errors import MoleculeError
 from iem.files import whole
 from iem.records import Geometry, PriorTarget
 from iem.workflows.console import progress
 
-FLAT = ("atom", "bond", "property", "substructure")
+FLAT = ("atom", "bond", "property", "substructure", "descriptor")
 """Questions whose answers need no coordinates."""
+ASKED = ("atom", "bond", "property", "substructure")
+"""Those of them that a student is asked while it learns a table."""
 
 Answers = dict[str, tuple[np.ndarray, np.ndarray]]
 """By question: float32 values and where they are known, (molecules, size) each."""
@@ -115,5 +117,4 @@ def _answer(
         sizes = {name: PRIORS[name].size for name in names}
         return {name: PriorTarget(np.zeros(size, np.float32), np.zeros(size, bool)) for name, size in sizes.items()}
     found = priors(mol, geometry) if set(names) & set(PAPER) else {}
-    found["shape"], found["substructure"] = shape_prior(mol, geometry), substructure_prior(mol)
-    return {name: found[name] for name in names}
+    return {name: DERIVED[name](mol, geometry) if name in DERIVED else found[name] for name in names}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from iem.errors import ConfigError
-from iem.workflows.settings import check_positive
+from iem.workflows.settings import check_choice, check_positive
 
 LR = {False: 1e-3, True: 3e-4}
 """Of a student that begins with fresh weights, and of one that has learned before."""
@@ -47,6 +47,7 @@ def teach(
     features: float | None = None,
     ke: float | None = None,
     priors: float | None = None,
+    questions: tuple[str, ...] = (),
     precision: Literal["auto", "bf16", "float32"] | None = None,
     seed: int = 0,
     jobs: int | None = None,
@@ -71,6 +72,8 @@ def teach(
         features: Weight of the distance to the teacher's features [1].
         ke: Weight of the knowledge enhancer, the teacher's own heads (eq. 5) [0].
         priors: Weight of the questions as the molecules answer them [1].
+        questions: Only these: atom, bond, geometry, property, shape, substructure, descriptor; repeat the option or
+            put commas between [atom, bond, shape, property, substructure].
         precision: Of the arithmetic [auto: bf16 where the device computes with it].
         seed: Of weights and order.
         jobs: Processes that draw pictures and make graphs [one per core; 0 does all in one process].
@@ -89,6 +92,12 @@ def teach(
         if not isinstance(value, str):
             check_positive(f"--{name.replace('_', '-')}", value, zero=name in ("features", "ke", "priors"))
     recipe = replace(TeachRecipe(), **chosen)
+    if names := tuple(name for given in questions for name in given.split(",")):
+        from iem.chem.priors import PRIORS
+
+        for name in names:
+            check_choice("--questions", name, tuple(PRIORS))
+        recipe = replace(recipe, questions=tuple(name for name in PRIORS if name in names))
     if teacher == "none":
         recipe = replace(recipe, features=0.0, ke=0.0)
     if not recipe.features and not recipe.ke and not recipe.priors:
