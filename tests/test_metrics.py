@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from iem.workflows import metrics
 from iem.workflows.metrics import against, difference, mean_score, scores, summary
 
 
@@ -88,6 +89,29 @@ def test_one_seed_is_judged_over_the_molecules_and_says_so():
     assert low < 0 < high
     assert result["improved"] is False
     assert "the luck of training is not counted" in result["verdict"]
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize(("rows", "targets", "cells"), [(40, 1, 90), (25, 4, 10**6)])
+def test_the_interval_is_that_of_scoring_every_drawn_part(task, rows, targets, cells, monkeypatch):
+    """Against the slow way: the rows that are drawn, scored by scikit-learn."""
+    monkeypatch.setattr(metrics, "RESAMPLES", 60)
+    monkeypatch.setattr(metrics, "LEAST_RESAMPLES", 20)
+    monkeypatch.setattr(metrics, "CELLS", cells)
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 2, (rows, targets)).astype(float)
+    labels[rng.random(labels.shape) < 0.3] = np.nan
+    labels[:, -1:] = np.where(np.arange(rows)[:, None] == 0, 1.0, labels[:, -1:] * 0)  # most parts lack its positive
+    one = rng.normal(size=labels.shape).round(1)  # with ties
+    other = rng.normal(size=labels.shape).round(1)
+    parts, gaps = np.random.default_rng(0), []
+    for _ in range(max(20, 60 // targets)):
+        drawn = parts.integers(0, rows, rows)
+        mine, its = (mean_score(scores(task, labels[drawn], outputs[drawn])) for outputs in (one, other))
+        gaps.append(mine - its)
+    assert metrics.resampled(task, labels, one, other) == pytest.approx(np.nanquantile(gaps, [0.025, 0.975]))
+    if task == "classification" and targets == 1:
+        assert np.isnan(gaps).any()
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
