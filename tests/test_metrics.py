@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
 from iem.workflows import metrics
 from iem.workflows.metrics import against, difference, mean_score, scores, summary
@@ -17,6 +19,37 @@ def test_scores_skip_missing_labels_and_targets_of_one_class():
     assert np.isnan(result[1])
     assert result[2] == roc_auc_score([0, 1, 1], [0.6, 0.7, 0.2])
     assert mean_score(result) == pytest.approx((result[0] + result[2]) / 2)
+
+
+def scikit_learn(task, labels, outputs):
+    """The same scores by the library, one target at a time."""
+    found = []
+    for truth, output in zip(labels.T, outputs.T, strict=True):
+        known = ~np.isnan(truth)
+        if task == "regression":
+            found.append(root_mean_squared_error(truth[known], output[known]) if known.any() else np.nan)
+        else:
+            both = len(np.unique(truth[known])) == 2
+            found.append(roc_auc_score(truth[known], output[known]) if both else np.nan)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@given(data=st.data())
+def test_scores_are_those_of_scikit_learn(task, data):
+    rows, targets = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 3))
+    truth = (
+        st.sampled_from([0.0, 1.0, np.nan]) if task == "classification" else st.sampled_from([-2.5, 0.0, 3e3, np.nan])
+    )
+    labels = np.array(data.draw(st.lists(truth, min_size=rows * targets, max_size=rows * targets))).reshape(
+        rows, targets
+    )
+    guess = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(-1e3, 1e3))  # with ties
+    flat = data.draw(st.lists(guess, min_size=rows * targets, max_size=rows * targets))
+    outputs = np.array(flat).reshape(rows, targets)
+    np.testing.assert_allclose(scores(task, labels, outputs), scikit_learn(task, labels, outputs), rtol=1e-12)
+    outputs[0] = np.nan
+    assert np.isnan(scores(task, labels, outputs)[~np.isnan(labels[0])]).all()
 
 
 def test_rmse_is_in_the_unit_of_the_labels():
@@ -107,8 +140,8 @@ def test_the_interval_is_that_of_scoring_every_drawn_part(task, rows, targets, c
     parts, gaps = np.random.default_rng(0), []
     for _ in range(max(20, 60 // targets)):
         drawn = parts.integers(0, rows, rows)
-        mine, its = (mean_score(scores(task, labels[drawn], outputs[drawn])) for outputs in (one, other))
-        gaps.append(mine - its)
+        mine, its = (scikit_learn(task, labels[drawn], outputs[drawn]) for outputs in (one, other))
+        gaps.append(np.nan if np.isnan(mine).all() else np.nanmean(mine) - np.nanmean(its))
     assert metrics.resampled(task, labels, one, other) == pytest.approx(np.nanquantile(gaps, [0.025, 0.975]))
     if task == "classification" and targets == 1:
         assert np.isnan(gaps).any()

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from sklearn.metrics import roc_auc_score
 
 METRICS = {"classification": "roc_auc", "regression": "rmse"}
 RESAMPLES, LEAST_RESAMPLES = 1_000, 200
@@ -29,10 +28,7 @@ def scores(task: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     result = np.full(labels.shape[1], np.nan)
     for target, (truth, output) in enumerate(zip(labels.T, outputs.T, strict=True)):
         known = ~np.isnan(truth)
-        if task == "regression" and known.any():
-            result[target] = math.sqrt(np.mean((truth[known] - output[known]) ** 2))
-        elif task == "classification" and len(np.unique(truth[known])) == 2:
-            result[target] = roc_auc_score(truth[known], output[known])
+        result[target] = _counted(task, truth[known], output[known], np.ones((1, known.sum())))[0]
     return result
 
 
@@ -179,7 +175,7 @@ def resampled(task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray)
 
 
 def _counted(task: str, truth: np.ndarray, output: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Scores of one target where every molecule counts several times or not at all.
+    """Scores of one target where every molecule counts once, several times, or not at all.
 
     Args:
         task: ``classification`` or ``regression``.
@@ -188,17 +184,16 @@ def _counted(task: str, truth: np.ndarray, output: np.ndarray, counts: np.ndarra
         counts: float (draws, molecules).
 
     Returns:
-        float (draws,); NaN without labels or without both classes.
+        float (draws,); NaN without labels, without both classes, or where a prediction is NaN.
     """
+    if not len(truth) or np.isnan(output).any():
+        return np.full(len(counts), np.nan)
     with np.errstate(invalid="ignore"):  # 0/0 is the NaN that is promised
         if task == "regression":
             return np.sqrt(counts @ (truth - output) ** 2 / counts.sum(axis=1))
         order = np.argsort(output, kind="stable")
         _, starts = np.unique(output[order], return_index=True)  # of molecules that share a prediction
         counts, positive = counts[:, order], truth[order] == 1
-        positives, negatives = (
-            np.add.reduceat(counts * chosen, starts, axis=1) if len(starts) else np.zeros((len(counts), 0))
-            for chosen in (positive, ~positive)
-        )
+        positives, negatives = (np.add.reduceat(counts * chosen, starts, axis=1) for chosen in (positive, ~positive))
         below = negatives.cumsum(axis=1) - negatives / 2  # a tie is half a pair in the right order
         return (positives * below).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1))
