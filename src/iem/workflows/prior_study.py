@@ -42,7 +42,7 @@ from iem.workflows.prior_results import write_results
 from iem.workflows.priors import StudyRecipe
 from iem.workflows.training import one_thread
 
-VERSION = 1
+VERSION = 2
 """Counts changes of the code that may change a result."""
 
 Answers = dict[str, np.ndarray]
@@ -311,7 +311,7 @@ def train_model(name: str, hall: Hall, recipe: StudyRecipe, seed: int, tick: Cal
         network = new_network(name, hall, recipe, seed)
         teaching = Teaching.of(hall, network)
         train, valid, test = loaders(name, hall, recipe, seed)
-        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr)
+        optimizer = torch.optim.Adam(network.parameters(), lr=recipe.lr, fused=True)
         best, curve = deepcopy(network.state_dict()), list[float]()
         best_epoch: int | None = None
         diverged_in: int | None = None
