@@ -45,5 +45,10 @@ class Registry(Generic[T]):
             raise UnknownNameError(f"no {self.kind} is called {choice!r}.{hint} Known: {', '.join(sorted(self))}")
         return self._factories[choice](**options)
 
+    def is_own(self, name: str) -> bool:
+        """Whether a name is the package's own, and so known wherever the package is."""
+        factory = self._factories.get(name)
+        return factory is not None and factory.__module__.partition(".")[0] == "iem"
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._factories)

@@ -191,7 +191,7 @@ def fit(
         schedule: Of the learning rate: "constant", "one-cycle" or "cosine"; the latter two end with the last of
             --epochs [constant].
         precision: Of the arithmetic in training [auto: bf16 where the device computes with it; paper: float32].
-        jobs: Processes for conformers and pictures; -1 is one per core.
+        jobs: Processes for conformers, pictures and trainings; -1 is one per core.
     """
     guidance = Guidance(
         teacher=teacher,

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import torch
+from joblib import effective_n_jobs
 
 from iem import artifact
 from iem.chem.molecules import parse
@@ -19,9 +20,7 @@ from iem.data.tables import Table, read_table
 from iem.errors import ArtifactError, ConfigError, TableError
 from iem.records import Split
 from iem.report.text import plural
-from iem.students import architectures as architectures  # these two register the students that come with the package
-from iem.students import chemprop as chemprop
-from iem.students.base import Student, build_student, features_of, name_of
+from iem.students.base import STUDENTS, Student, build_student, features_of, name_of
 from iem.students.starts import Start, find_start
 from iem.workflows.batching import Molecules
 from iem.workflows.boosting import boosted_of
@@ -35,6 +34,9 @@ from iem.workflows.questions import ASKED, Answers, answered
 from iem.workflows.training import precision_of
 from iem.workflows.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.unlabelled import read_unlabelled
+
+WORTH_PROCESSES = 20.0
+"""Seconds that must be won for trainings to run side by side, since processes take some to start."""
 
 
 def fit_table(
@@ -115,11 +117,11 @@ def fit_table(
             study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
         arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
         boosted = None if trees == "none" else boosted_of(study)
-        announce(study, len(arms), seeds, jobs)
+        at_a_time = announce(study, len(arms), seeds, jobs)
         notes = look(study, seeds, jobs)
         if study.aid and "auto" in (recipe.ke, recipe.te):
             study, settings["search"] = searched(study, out / "trainings")
-        results, states = train_all(study, arms, seeds, out / "trainings")
+        results, states = train_all(study, arms, seeds, out / "trainings", at_a_time)
         return finish(study, results, states, settings, notes, boosted, out)
 
 
@@ -230,12 +232,14 @@ def answers(study: Study, folder: Path) -> Answers:
     return answered(keys, learners, names, given=given, embed=False, folder=folder)
 
 
-def announce(study: Study, arms: int, seeds: int, jobs: int) -> None:
-    """Say what will happen and how long it may take, before the long part."""
+def announce(study: Study, arms: int, seeds: int, jobs: int) -> int:
+    """Say what will happen and how long it may take, before the long part; how many trainings will run at a time."""
     split, recipe = study.split, study.recipe
-    trainings = arms * seeds + TRIALS * (bool(study.aid) and "auto" in (recipe.ke, recipe.te))
+    trials = TRIALS * (bool(study.aid) and "auto" in (recipe.ke, recipe.te))
+    trainings = arms * seeds + trials
     epoch = epoch_seconds(new_predictor(study, 0), study.molecules, split.train, study.extra, recipe.batch_size)
-    steps, total = [], epoch * recipe.epochs * trainings
+    at_a_time = side_by_side(study.student, arms * seeds, epoch * recipe.epochs, jobs)
+    steps, total = [], epoch * recipe.epochs * (trials + -(-arms * seeds // at_a_time))
     if study.guide is not None:
         keys = np.array(study.keys, dtype=object)[seen_by_any(study, seeds)].tolist()
         seconds = drawing_seconds(study.guide, keys, study.geometries, jobs)
@@ -243,8 +247,29 @@ def announce(study: Study, arms: int, seeds: int, jobs: int) -> None:
         total += seconds
     steps.append(
         f"{plural(trainings, 'training')} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
+        f"{f', {at_a_time} at a time' * (at_a_time > 1)}"
     )
     say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
+    return at_a_time
+
+
+def side_by_side(student: str | Callable[..., Student], trainings: int, seconds: float, jobs: int) -> int:
+    """How many trainings run at a time: as many as there are cores to use, since each keeps one busy.
+
+    One after the other where a GPU trains, where another process cannot make the student (a factory that somebody
+    handed over, or a name that is not the package's own), and where the wait for processes to start is not worth it.
+
+    Args:
+        student: name or factory.
+        trainings: in all.
+        seconds: that one may take.
+        jobs: processes, -1 for one per core.
+    """
+    if torch.cuda.is_available() or not isinstance(student, str) or not STUDENTS.is_own(student.partition(":")[0]):
+        return 1
+    at_a_time = min(effective_n_jobs(jobs), trainings)
+    won = seconds * (trainings - -(-trainings // at_a_time))
+    return at_a_time if won >= WORTH_PROCESSES else 1
 
 
 def seen_by_any(study: Study, seeds: int) -> np.ndarray:

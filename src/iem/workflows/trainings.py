@@ -14,6 +14,8 @@ from iem.data.tables import Table
 from iem.files import write_bytes
 from iem.records import Geometry, Split
 from iem.report.text import plural
+from iem.students import architectures as architectures  # these two register the students that come with the package
+from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import Start
@@ -21,9 +23,11 @@ from iem.workflows.batching import Molecules, shown
 from iem.workflows.console import progress, say
 from iem.workflows.distilling import Trained, outputs_of, train_student
 from iem.workflows.embed import ImageTeacher
+from iem.workflows.engines import in_order, open_engine
 from iem.workflows.fit import TRIALS, FitRecipe
 from iem.workflows.lessons import Lesson
 from iem.workflows.metrics import METRICS, scores
+from iem.workflows.ticks import Ticks, every
 from iem.workflows.training import damaged
 from iem.workflows.unlabelled import Unlabelled
 
@@ -33,6 +37,9 @@ ARMS = {"pictures": ("with teacher", "without teacher"), "prior questions": ("wi
 """Names of the trainings with and without it, by what helps the student."""
 PLAIN = "without teacher"
 
+
+SHOWN = 0.5
+"""Seconds between two looks at how far the trainings are."""
 
 ARRAYS = ("valid", "test", "outputs", "valid_outputs")
 """What a finished training keeps beside its weights."""
@@ -114,38 +121,53 @@ def new_predictor(study: Study, seed: int) -> Predictor:
     return predictor
 
 
-def train_all(study: Study, arms: Sequence[str], seeds: int, folder: Path) -> tuple[list[Result], list[dict]]:
-    """Every arm with every seed; finished trainings are read back, an unfinished one goes on."""
+def train_all(
+    study: Study, arms: Sequence[str], seeds: int, folder: Path, at_a_time: int = 1
+) -> tuple[list[Result], list[dict[str, torch.Tensor]]]:
+    """Every arm with every seed; finished trainings are read back, unfinished ones go on.
+
+    Args:
+        study: what they share.
+        arms: the first is the one whose weights are returned, too.
+        seeds: trainings of each arm.
+        folder: keeps what is finished and where the others are.
+        at_a_time: trainings that run side by side, each in a process of its own; the results do not depend on it.
+    """
     folder.mkdir(exist_ok=True)
-    results, states = [], []
+    folder, epochs = folder.resolve(), study.recipe.epochs
     wanted = [(arm, seed) for seed in range(seeds) for arm in arms]
-    with progress("note") as bars:
-        total = bars.add_task("training", total=len(wanted) * study.recipe.epochs, note="")
-        for done, (arm, seed) in enumerate(wanted):
-            bars.update(total, description=f"{arm}, seed {seed}", completed=done * study.recipe.epochs)
+    files = {one: _kept(folder, *one) for one in wanted}
+    remaining = [one for one in wanted if not files[one].is_file()]
+    with (
+        open_engine("cores", jobs=max(1, min(at_a_time, len(remaining))), address=None) as engine,
+        progress("note") as bars,
+    ):
+        bar = bars.add_task("training", total=len(wanted) * epochs, note="")
 
-            def tick(epoch: int, score: float, before: int = done * study.recipe.epochs) -> None:
-                name = METRICS[study.task]
-                bars.update(total, completed=before + epoch, note=f"validation {name} {score:.3f}")
+        def show() -> None:
+            running = {one: tick for one in remaining if (tick := Ticks(_ticks(files[one])).last())}
+            done = epochs * sum(path.is_file() for path in files.values()) + sum(
+                tick.epoch for tick in running.values()
+            )
+            title = ", ".join([f"{arm}, seed {seed}" for arm, seed in running]) if len(running) == 1 else "training"
+            marks = ", ".join(f"{tick.score:.3f}" for tick in running.values())
+            note = f"validation {METRICS[study.task]} {marks}" if running else ""
+            bars.update(bar, description=title, completed=done, note=note)
 
-            result, state = train_one(study, arm, seed, folder, tick)
-            results.append(result)
-            if arm == arms[0]:
-                states.append(state)
-    return results, states
+        with every(SHOWN, show):
+            for _ in in_order(engine, train_one, remaining, lambda one: (study, *one, folder)):
+                pass
+    finished = [_read_result(files[one]) for one in wanted]
+    return [result for result, _ in finished], [weights for result, weights in finished if result.arm == arms[0]]
 
 
-def train_one(
-    study: Study, arm: str, seed: int, folder: Path, tick: Callable[[int, float], None]
-) -> tuple[Result, dict[str, torch.Tensor]]:
+def train_one(study: Study, arm: str, seed: int, folder: Path) -> None:
     """One training, or what is left of it; the test part is scored once, with the weights that validation chose."""
     table, split = study.table, study.split
-    kept = folder / f"{arm.replace(' ', '-')}-{seed}.safetensors"
-    checkpoint = kept.with_suffix(".ckpt")
-    if kept.is_file():
-        return _read_result(kept)
+    kept = _kept(folder, arm, seed)
+    checkpoint, ticks = kept.with_suffix(".ckpt"), Ticks(_ticks(kept))
     predictor = new_predictor(study, seed)
-    trained = taught(study, predictor, seed, checkpoint, tick, helped=arm == study.arm)
+    trained = taught(study, predictor, seed, checkpoint, ticks, helped=arm == study.arm)
     predictor.load_state_dict(trained.weights)
     outputs = {part: outputs_of(predictor, study.molecules, getattr(split, part)) for part in ("valid", "test")}
     per_target = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
@@ -160,8 +182,18 @@ def train_one(
         curve=trained.curve,
     )
     _write_result(kept, result, trained.weights)
-    checkpoint.unlink(missing_ok=True)
-    return result, trained.weights
+    for path in (checkpoint, ticks.path):
+        path.unlink(missing_ok=True)
+
+
+def _kept(folder: Path, arm: str, seed: int) -> Path:
+    """Where a finished training is."""
+    return folder / f"{arm.replace(' ', '-')}-{seed}.safetensors"
+
+
+def _ticks(kept: Path) -> Path:
+    """Where it says how far it is."""
+    return kept.with_suffix(".ticks")
 
 
 def taught(
