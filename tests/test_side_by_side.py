@@ -154,6 +154,9 @@ def test_ticks_are_read_while_they_are_written(tmp_path):
     assert ticks.last() == Tick(2, 0.1 + 0.2)
     ticks.path.write_text("3")
     assert ticks.last() is None
+    ticks.path.write_text("30 0.31 0.2\n")  # two that were cut and grew together
+    assert ticks.last() is None
+    Ticks(tmp_path / "nowhere" / "ticks")(1, 0.5)  # a training does not end for it
 
 
 def test_somebody_looks_until_the_end_and_once_more():

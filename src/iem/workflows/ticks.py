@@ -1,7 +1,7 @@
 """How far trainings in other processes are: each leaves a line per epoch, and whoever waits for them reads it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -24,20 +24,18 @@ class Ticks:
     path: Path
 
     def __call__(self, epoch: int, score: float) -> None:
-        """One more epoch has ended."""
-        with self.path.open("a", encoding="utf-8") as file:
+        """One more epoch has ended. Where that cannot be written, the training goes on unseen."""
+        with suppress(OSError), self.path.open("a", encoding="utf-8") as file:
             file.write(f"{epoch} {float(score)!r}\n")
 
     def last(self) -> Tick | None:
         """What it said last; None if nothing yet."""
         try:
-            whole = self.path.read_text(encoding="utf-8").split("\n")[:-1]  # behind the last end is half a line
-        except OSError:
+            *_, line, _ = self.path.read_text(encoding="utf-8").split("\n")  # behind the last end is half a line
+            epoch, score = line.split()
+            return Tick(int(epoch), float(score))
+        except (OSError, ValueError):
             return None
-        if not whole:
-            return None
-        epoch, score = whole[-1].split()
-        return Tick(int(epoch), float(score))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from safetensors.torch import save as dump_tensors
 from iem.data.tables import Table
 from iem.files import write_bytes
 from iem.records import Geometry, Split
-from iem.report.text import plural
+from iem.report.text import METRIC_NAMES, plural
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
@@ -151,7 +151,7 @@ def train_all(
             )
             title = ", ".join([f"{arm}, seed {seed}" for arm, seed in running]) if len(running) == 1 else "training"
             marks = ", ".join(f"{tick.score:.3f}" for tick in running.values())
-            note = f"validation {METRICS[study.task]} {marks}" if running else ""
+            note = f"validation {METRIC_NAMES[METRICS[study.task]]} {marks}" if running else ""
             bars.update(bar, description=title, completed=done, note=note)
 
         with every(SHOWN, show):
