@@ -1,6 +1,7 @@
 """Registry, cache and artefact folders."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from iem import artifact
 from iem.cache import FeatureBank, address
-from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, UnknownNameError
+from iem.errors import ArtifactError, ConfigError, IEMError, MoleculeError, OutputError, UnknownNameError
 from iem.files import write_bytes
 from iem.registry import Registry
 
@@ -25,6 +26,29 @@ def test_registry_builds_names_and_hands_objects_back():
         registry.build("lst")
     with pytest.raises(IEMError, match="already registered"):
         registry.add("list")(tuple)
+
+
+def test_only_names_of_the_package_are_known_everywhere():
+    registry = Registry("thing")
+    registry.add("ours")(IEMError)
+    registry.add("theirs")(nn.Linear)
+    assert registry.is_own("ours")
+    assert not registry.is_own("theirs")
+    assert not registry.is_own("nobody's")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(IEMError("it diverged"), ConfigError("--lr", 0.1, "it must be less"), MoleculeError("C", "parse", "why")),
+        *(UnknownNameError("no student"), ArtifactError("damaged"), OutputError("the disk is full")),
+    ],
+)
+def test_errors_cross_process_borders_whole(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
 
 
 def test_addresses_tell_apart_what_concatenation_would_mix():

@@ -12,6 +12,9 @@ class ConfigError(IEMError, ValueError):
         super().__init__(f"{setting} is {value!r}, but {rule}")
         self.setting, self.value, self.rule = setting, value, rule
 
+    def __reduce__(self) -> tuple[type, tuple[str, object, str]]:  # crosses process borders whole
+        return type(self), (self.setting, self.value, self.rule)
+
 
 class UnknownNameError(IEMError, KeyError):
     """A name that no registry or table of the package knows."""
@@ -27,7 +30,7 @@ class MoleculeError(IEMError, ValueError):
         super().__init__(f"{stage} failed for {molecule!r}: {reason}")
         self.molecule, self.stage, self.reason = molecule, stage, reason
 
-    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:  # crosses process borders whole
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return type(self), (self.molecule, self.stage, self.reason)
 
 
