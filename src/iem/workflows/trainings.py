@@ -37,7 +37,6 @@ ARMS = {"pictures": ("with teacher", "without teacher"), "prior questions": ("wi
 """Names of the trainings with and without it, by what helps the student."""
 PLAIN = "without teacher"
 
-
 SHOWN = 0.5
 """Seconds between two looks at how far the trainings are."""
 
