@@ -14,7 +14,7 @@ from iem.errors import ArtifactError, ConfigError
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import find_start
-from iem.workflows import rounds
+from iem.workflows import rounds, teaching
 from iem.workflows.embed import load_teacher
 from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.teaching import Lessons, Teaching, corpus_features, teach_student
@@ -137,6 +137,17 @@ def test_what_cannot_be_taught_is_said_in_one_sentence(corpus, tmp_path, capsys,
     assert main(["teach", str(corpus), "--out", str(tmp_path / "run"), "--jobs", "0", *options]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_questions_are_asked_in_the_order_in_which_they_are_named(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(teaching, "teach_student", lambda *_, recipe, **__: asked.append(recipe.questions))
+    for words in ([], ["--questions", "shape, atom,shape", "--questions", "descriptor"]):
+        assert main(["teach", str(tmp_path), "--out", str(tmp_path / "run"), *words]) == 0
+    assert asked == [TeachRecipe().questions, ("shape", "atom", "descriptor")]
+    same = ["--questions", ",".join(TeachRecipe().questions)]
+    assert main(["teach", str(tmp_path), "--out", str(tmp_path / "run"), *same]) == 0
+    assert asked[2] == asked[0]
 
 
 def test_a_student_goes_on_from_where_it_was_taught_before(corpus, teacher_folder, tmp_path):

@@ -117,7 +117,10 @@ def fit_table(
             study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
         arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
         boosted = None if trees == "none" else boosted_of(study)
-        at_a_time = announce(study, len(arms), seeds, jobs)
+        trainings = len(arms) * seeds
+        epoch = epoch_seconds(new_predictor(study, 0), molecules, parts.train, study.extra, recipe.batch_size)
+        at_a_time = side_by_side(student, trainings, epoch * recipe.epochs, jobs)
+        announce(study, trainings, at_a_time, epoch, seeds, jobs)
         notes = look(study, seeds, jobs)
         if study.aid and "auto" in (recipe.ke, recipe.te):
             study, settings["search"] = searched(study, out / "trainings")
@@ -232,25 +235,31 @@ def answers(study: Study, folder: Path) -> Answers:
     return answered(keys, learners, names, given=given, embed=False, folder=folder)
 
 
-def announce(study: Study, arms: int, seeds: int, jobs: int) -> int:
-    """Say what will happen and how long it may take, before the long part; how many trainings will run at a time."""
-    split, recipe = study.split, study.recipe
+def announce(study: Study, trainings: int, at_a_time: int, epoch: float, seeds: int, jobs: int) -> None:
+    """Say what will happen and how long it may take, before the long part.
+
+    Args:
+        study: what will be learned.
+        trainings: of all arms and seeds.
+        at_a_time: those that run side by side.
+        epoch: seconds of one.
+        seeds: whose pictures will be drawn.
+        jobs: processes that draw them.
+    """
+    recipe = study.recipe
     trials = TRIALS * (bool(study.aid) and "auto" in (recipe.ke, recipe.te))
-    trainings = arms * seeds + trials
-    epoch = epoch_seconds(new_predictor(study, 0), study.molecules, split.train, study.extra, recipe.batch_size)
-    at_a_time = side_by_side(study.student, arms * seeds, epoch * recipe.epochs, jobs)
-    steps, total = [], epoch * recipe.epochs * (trials + -(-arms * seeds // at_a_time))
+    steps, total = [], epoch * recipe.epochs * (trials + -(-trainings // at_a_time))
     if study.guide is not None:
         keys = np.array(study.keys, dtype=object)[seen_by_any(study, seeds)].tolist()
         seconds = drawing_seconds(study.guide, keys, study.geometries, jobs)
         steps.append(f"show {len(keys):,} molecules to the teacher ({words(seconds)})")
         total += seconds
+    count = plural(trainings + trials, "training")
     steps.append(
-        f"{plural(trainings, 'training')} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
+        f"{count} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
         f"{f', {at_a_time} at a time' * (at_a_time > 1)}"
     )
     say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
-    return at_a_time
 
 
 def side_by_side(student: str | Callable[..., Student], trainings: int, seconds: float, jobs: int) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from iem.errors import ConfigError, UnknownNameError
-from iem.workflows.settings import check_jobs
+from iem.workflows.settings import check_jobs, listed
 
 MODELS = ("gcn", "gin", "egnn-2d", "egnn-3d", "schnet", "resnet-2d", "resnet-3d")
 """The rows of the paper's Table S1."""
@@ -73,7 +73,7 @@ def priors(
         seed: Of sample, split, weights and order.
         jobs: Models trained at a time, on one core each; 1 trains one after the other, -1 is one per core.
     """
-    names = tuple(name for given in models for name in given.split(",")) or MODELS
+    names = listed(models) or MODELS
     for name in names:
         if name not in MODELS:
             raise UnknownNameError(f"no model of the study is called {name!r}; known: {', '.join(MODELS)}")

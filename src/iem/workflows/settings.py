@@ -24,6 +24,11 @@ def check_choice(option: str, value: object, known: Sequence[object]) -> None:
         raise ConfigError(option, value, f"it must be one of {', '.join(map(str, known))}")
 
 
+def listed(values: Sequence[str]) -> tuple[str, ...]:
+    """Names that were given by a repeated option or with commas between them, each once, in their order."""
+    return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",")))
+
+
 def check_jobs(jobs: int) -> None:
     """Raise ConfigError unless this is a number of processes."""
     if jobs < 1 and jobs != -1:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from iem.errors import ConfigError
-from iem.workflows.settings import check_choice, check_positive
+from iem.workflows.settings import check_choice, check_positive, listed
 
 LR = {False: 1e-3, True: 3e-4}
 """Of a student that begins with fresh weights, and of one that has learned before."""
@@ -92,12 +92,12 @@ def teach(
         if not isinstance(value, str):
             check_positive(f"--{name.replace('_', '-')}", value, zero=name in ("features", "ke", "priors"))
     recipe = replace(TeachRecipe(), **chosen)
-    if names := tuple(name for given in questions for name in given.split(",")):
+    if names := listed(questions):
         from iem.chem.priors import PRIORS
 
         for name in names:
             check_choice("--questions", name, tuple(PRIORS))
-        recipe = replace(recipe, questions=tuple(name for name in PRIORS if name in names))
+        recipe = replace(recipe, questions=names)
     if teacher == "none":
         recipe = replace(recipe, features=0.0, ke=0.0)
     if not recipe.features and not recipe.ke and not recipe.priors:
