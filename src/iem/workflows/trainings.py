@@ -28,7 +28,7 @@ from iem.workflows.fit import TRIALS, FitRecipe
 from iem.workflows.lessons import Lesson
 from iem.workflows.metrics import METRICS, scores
 from iem.workflows.ticks import Ticks, every
-from iem.workflows.training import damaged
+from iem.workflows.training import damaged, one_thread
 from iem.workflows.unlabelled import Unlabelled
 
 Task = Literal["classification", "regression"]
@@ -160,8 +160,12 @@ def train_all(
     return [result for result, _ in finished], [weights for result, weights in finished if result.arm == arms[0]]
 
 
+@one_thread()
 def train_one(study: Study, arm: str, seed: int, folder: Path) -> None:
-    """One training, or what is left of it; the test part is scored once, with the weights that validation chose."""
+    """One training, or what is left of it; the test part is scored once, with the weights that validation chose.
+
+    All of it on one core, as in a process of its own: how many threads share a product shows in its last bits.
+    """
     table, split = study.table, study.split
     kept = _kept(folder, arm, seed)
     checkpoint, ticks = kept.with_suffix(".ckpt"), Ticks(_ticks(kept))
