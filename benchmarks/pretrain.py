@@ -79,7 +79,7 @@ def main() -> None:
         train, valid = held_out_part(len(molecules), recipe.batch_size, 0)
         alone, together = drawing(pictures_of(recipe, molecules, 0, moving=True), options.batch_size)
         loader, _ = loaders(recipe, molecules, train, valid, seed=0, jobs=options.jobs)
-        module = Pretraining(new_model(recipe, molecules, train, 0), recipe, 10_000, molecules)
+        module = Pretraining(new_model(recipe, molecules, train, 0), recipe, molecules)
         optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, fused=True)
         drawn = steps_per_second(module, optimizer, iter(loader), options.steps)
         kept = list(islice(iter(loader), 4))

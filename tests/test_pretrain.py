@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -24,18 +25,24 @@ from iem.chem.molecules import parse
 from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
 from iem.data.corpus import Corpus
 from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds, prior_statistics
-from iem.errors import ConfigError, IEMError, OutputError
+from iem.errors import ArtifactError, ConfigError, IEMError, OutputError
 from iem.losses.contrastive import contrastive_loss
 from iem.nn.teacher import load_teacher
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
+from iem.workflows import schedules
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.five_tasks import FiveTasks, Pretraining
 from iem.workflows.pretrain import PRESETS
 from iem.workflows.pretraining import loaders, new_model, train_teacher
+from iem.workflows.schedules import open_rounds, stable
 
 TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
+
+
+OPEN = replace(TINY, coarse=0.0, schedule="warmup-stable-decay")
+"""Its length is left open."""
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +180,15 @@ def weights(folder):
     return artifact.load(folder, kind="teacher")[0]
 
 
+def same(folder, other):
+    """Whether two trainings came to the same weights over the same curve."""
+    one, two = weights(folder), weights(other)
+    curves = [json.loads((place / "curve.json").read_text()) for place in (folder, other)]
+    return (
+        one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one) and curves[0] == curves[1]
+    )
+
+
 @contextmanager
 def killed_at(step):
     """Training ends at this step as if by a power cut."""
@@ -262,6 +278,46 @@ def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path):
         train_teacher(corpus, out=whole, recipe=replace(TINY, lr=0.5), jobs=0)
 
 
+def test_the_learning_rate_rises_stays_and_falls():
+    factor = stable(4, 10, 20)
+    rates = [factor(step) for step in range(21)]
+    assert rates[:11] == [0.25, 0.5, 0.75] + [1.0] * 8
+    assert rates[10:] == pytest.approx([1 - math.sqrt(step / 10) for step in range(11)])
+    assert [open_rounds(replace(OPEN, visits=16 * rounds)) for rounds in (1, 2, 3, 5, 6, 10)] == [0, 1, 2, 4, 4, 8]
+
+
+@pytest.mark.slow
+def test_a_training_of_another_length_equals_one_that_was_planned_so(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(schedules, "WARM_UP", 8)
+    long, short = replace(OPEN, visits=96), replace(OPEN, visits=48)
+    for name, recipe in (("long", long), ("short", short)):
+        train_teacher(corpus, out=tmp_path / name, recipe=recipe, jobs=0)
+    kept = (tmp_path / "short" / "model.safetensors").read_bytes()
+
+    with killed_at(1):  # it was at its end, and goes on from before its learning rate fell
+        train_teacher(corpus, out=tmp_path / "short", recipe=long, jobs=0)
+    assert (tmp_path / "short" / "model.safetensors").read_bytes() == kept
+    train_teacher(corpus, out=tmp_path / "short", recipe=long, jobs=0)
+    assert same(tmp_path / "short", tmp_path / "long")
+
+    with killed_at(5):  # in the third round of six, of which four are the plateau
+        train_teacher(corpus, out=tmp_path / "early", recipe=long, jobs=0)
+    train_teacher(corpus, out=tmp_path / "early", recipe=short, jobs=0)
+    train_teacher(corpus, out=tmp_path / "again", recipe=short, jobs=0)
+    assert same(tmp_path / "early", tmp_path / "again")
+
+    with pytest.raises(ConfigError, match=r"--visits is 16, but the run in .* has come so far that 48 is the least"):
+        train_teacher(corpus, out=tmp_path / "early", recipe=replace(OPEN, visits=16), jobs=0)
+    (tmp_path / "early" / "plateau.ckpt").unlink()
+    with pytest.raises(ConfigError, match=r"--visits is 96, but the run in .* was planned for 48 and is ending"):
+        train_teacher(corpus, out=tmp_path / "early", recipe=long, jobs=0)
+    (tmp_path / "early" / "checkpoint.ckpt").write_bytes(b"PK")
+    with pytest.raises(ArtifactError, match=r"checkpoint\.ckpt is damaged"):
+        train_teacher(corpus, out=tmp_path / "early", recipe=long, jobs=0)
+    with pytest.raises(ConfigError, match=r"--schedule is 'one-cycle', but .* holds a run with 'warmup-stable-decay'"):
+        train_teacher(corpus, out=tmp_path / "early", recipe=replace(short, schedule="one-cycle"), jobs=0)
+
+
 def test_the_fused_optimiser_does_what_the_plain_one_does(corpus):
     """PyTorch's fused steps are wrong where a gradient is laid out otherwise than its weight."""
     recipe, molecules = replace(TINY, encoder="resnet18", schedule="constant"), Corpus(corpus)
@@ -269,7 +325,7 @@ def test_the_fused_optimiser_does_what_the_plain_one_does(corpus):
     train, _ = loaders(recipe, molecules, indices, indices[:8], seed=0, jobs=0)
     model = new_model(recipe, molecules, indices, seed=0)
     plain = copy.deepcopy(model)
-    fused = Pretraining(model, recipe, 1, molecules).configure_optimizers()
+    fused = Pretraining(model, recipe, molecules).configure_optimizers()
     other = torch.optim.AdamW(plain.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, foreach=False)
     for batch in islice(train, 2):
         fused.zero_grad()

@@ -15,8 +15,10 @@ from iem.errors import ArtifactError, ConfigError
 from iem.nn.egnn import EGNN, EquivariantLayer, pairs_within
 from iem.workflows import prior_study
 from iem.workflows.prior_models import KINDS, Exhibition, together
+from iem.workflows.prior_molecules import open_hall
 from iem.workflows.prior_results import ORDER, PAIRS, asked, correlations, pearson, study_of
-from iem.workflows.prior_study import Teaching, learn, new_network, open_hall, run_study, train_model
+from iem.workflows.prior_study import run_study
+from iem.workflows.prior_training import Teaching, learn, new_network, train_model
 from iem.workflows.priors import MODELS, StudyRecipe, priors
 
 SMILES = [

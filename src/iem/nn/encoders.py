@@ -48,7 +48,7 @@ class ImageEncoder(nn.Module):
         self.architecture = architecture
         network = timm.create_model(architecture, pretrained=False, num_classes=0)
         self.network = with_small_convolutions(network).to(memory_format=torch.channels_last)
-        self.dim: int = network.num_features
+        self.dim: int = getattr(network, "head_hidden_size", network.num_features)  # of what comes before a classifier
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from iem import artifact
 from iem.errors import ArtifactError, ConfigError
-from iem.students.predictor import Predictor
+from iem.students.predictor import TEACHER_DIM, Predictor
 
 BUNDLED = Path(__file__).parent.parent / "assets" / "students"
 """Students that come with the package, already taught, in folders named after who taught them and the student."""
@@ -31,6 +31,11 @@ class Start(NamedTuple):
         return self.card["digest"]
 
     @property
+    def dim(self) -> int:
+        """The width to which its features are brought."""
+        return len(self.tensors["project.weight"])
+
+    @property
     def pictures(self) -> bool:
         """Whether it ever learned from a teacher that looks at pictures."""
         return self.card["teacher"] is not None or bool(self._before and self._before["pictures"])
@@ -51,13 +56,20 @@ class Start(NamedTuple):
         )
 
     def give(self, predictor: Predictor) -> None:
-        """Let a predictor begin here; its task head stays as it is.
+        """Let a predictor begin here; its task head stays as it is, and its way to a teacher of another width.
 
         Raises:
             ArtifactError: the weights do not fit.
         """
-        parts = nn.ModuleDict({name: predictor.get_submodule(name) for name in ("student", "project")})
-        artifact.load_into(parts, self.tensors, origin=self.origin)
+        names = ("student", "project") if predictor.project.out_features == self.dim else ("student",)
+        parts = nn.ModuleDict({name: predictor.get_submodule(name) for name in names})
+        tensors = {name: tensor for name, tensor in self.tensors.items() if name.partition(".")[0] in names}
+        artifact.load_into(parts, tensors, origin=self.origin)
+
+
+def common_width(teacher: int | None, start: Start | None) -> int:
+    """d_v, the width to which a student's features are brought: the teacher's, its start's, or else ResNet-18's."""
+    return teacher if teacher is not None else TEACHER_DIM if start is None else start.dim
 
 
 def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> Start | None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, final
 
 import lightning
@@ -11,6 +12,7 @@ import torch
 
 from iem.errors import IEMError
 from iem.files import whole
+from iem.workflows.training import damaged
 
 
 @final
@@ -28,6 +30,7 @@ class Checkpoints(lightning.Callback):
         keep: called with the module after each improvement, to put the best aside; in the first process only.
         every: epochs between two writings of the state.
         patience: epochs without improvement after which training stops; never if None.
+        landmark: a number of epochs after which the state is written to a second file, too, and that file.
     """
 
     def __init__(
@@ -40,10 +43,11 @@ class Checkpoints(lightning.Callback):
         larger_is_better: bool = False,
         every: int = 1,
         patience: int | None = None,
+        landmark: tuple[int, Path] | None = None,
     ) -> None:
         self.path, self.seed, self.monitor, self.keep = path, seed, monitor, keep
         self.sign = 1.0 if larger_is_better else -1.0
-        self.every, self.patience = every, patience
+        self.every, self.patience, self.landmark = every, patience, landmark
         self.best, self.best_epoch = -float("inf"), -1
 
     def on_train_batch_start(
@@ -65,16 +69,42 @@ class Checkpoints(lightning.Callback):
                 self.keep(pl_module)
         if self.patience is not None and trainer.current_epoch - self.best_epoch >= self.patience:
             trainer.should_stop = True
+        if self.landmark is not None and trainer.current_epoch + 1 == self.landmark[0]:
+            self._save(trainer, self.landmark[1])
         if (trainer.current_epoch + 1) % self.every == 0:
-            self._save(trainer)
+            self._save(trainer, self.path)
 
-    def _save(self, trainer: lightning.Trainer) -> None:
+    def _save(self, trainer: lightning.Trainer, path: Path) -> None:
         """By the first process; all of them have to take part."""
-        with whole(self.path) if trainer.is_global_zero else nullcontext(self.path) as path:
-            trainer.save_checkpoint(path)
+        with whole(path) if trainer.is_global_zero else nullcontext(path) as file:
+            trainer.save_checkpoint(file)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+
+
+def rounds_in(path: Path) -> int:
+    """Epochs after which a checkpoint was written."""
+    return int(_read(path)["epoch"]) + 1
+
+
+def go_back(checkpoint: Path, to: Path) -> None:
+    """Let a training go on from an earlier state, with the best so far still to be surpassed; whole or not at all."""
+    if checkpoint.samefile(to):
+        return
+    state, best = (_read(path) for path in (to, checkpoint))
+    key = Checkpoints.__qualname__
+    state["callbacks"][key] = best["callbacks"][key]
+    with whole(checkpoint) as path:
+        torch.save(state, path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError) as error:
+        raise damaged(path, "it is not a checkpoint") from error
+    return state

@@ -106,6 +106,8 @@ def fit_table(
         )
         if begin:
             say(f"the student begins {begin} (--start none: with nothing)")
+            if guide and guide.teacher.dim != begin.dim:
+                say(f"its way to the teacher's {guide.teacher.dim} features begins fresh")
         if extra:
             say(str(extra))
         keys = table.keys + (extra.keys if extra else [])

@@ -20,6 +20,7 @@ from iem.nn.encoders import ImageEncoder, pretrained_encoder
 from iem.nn.heads import PriorHead, prior_heads
 from iem.report.text import plural
 from iem.workflows.pretrain import Recipe
+from iem.workflows.schedules import schedule_of
 
 NAMED = 5
 """Molecules that an error names at most."""
@@ -106,9 +107,9 @@ class FiveTasks(nn.Module):
 class Pretraining(lightning.LightningModule):
     """``FiveTasks`` under the trainer."""
 
-    def __init__(self, model: FiveTasks, recipe: Recipe, steps: int, molecules: Corpus) -> None:
+    def __init__(self, model: FiveTasks, recipe: Recipe, molecules: Corpus) -> None:
         super().__init__()
-        self.model, self.recipe, self.steps, self.molecules = model, recipe, steps, molecules
+        self.model, self.recipe, self.molecules = model, recipe, molecules
 
     def _loss(self, batch: dict[str, Tensor], stage: str) -> Tensor:
         terms = self.model(batch)
@@ -152,7 +153,7 @@ class Pretraining(lightning.LightningModule):
             )
         else:
             optimizer = torch.optim.AdamW(self.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-        if recipe.schedule == "constant":
+        schedule = schedule_of(recipe, optimizer)
+        if schedule is None:
             return optimizer
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=self.steps, pct_start=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

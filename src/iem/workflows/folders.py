@@ -2,7 +2,7 @@
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -18,15 +18,18 @@ DIGESTS = {"table": "table", "teacher": "teacher", "corpus": "corpus", "unlabell
 
 
 @contextmanager
-def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> Iterator[None]:
+def open_run(
+    folder: Path, settings: Mapping[str, Any], *, kind: str, free: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Claim a folder for a run, or find that it is the same run, interrupted or finished; alone while the block runs.
 
-    The claim ends with the process that holds it, however that ends.
+    The claim ends with the process that holds it, however that ends. The block is given the settings of the folder.
 
     Args:
         folder: made if needed.
         settings: everything that decides the result; kept in ``run.json``.
         kind: what the run makes, ``teacher`` or ``model``.
+        free: settings in which the folder's may differ.
 
     Raises:
         OutputError: the folder is a file, holds something else or a run on other molecules, cannot be written, or
@@ -37,8 +40,10 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> Iterato
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"--out {folder} is a file; name a folder")
     path = folder / RUN
+    held = wanted
     if path.is_file():
-        _compare(folder, wanted, _read(path, kind))
+        held = _read(path, kind)
+        _compare(folder, wanted, held, free)
     else:
         started = f".{RUN}{PARTIAL[1:]}"  # by a run that was killed before it had claimed the folder
         if folder.is_dir() and not all(fnmatch(entry.name, started) for entry in folder.iterdir()):
@@ -47,7 +52,7 @@ def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str) -> Iterato
     with _alone(path):
         for leftover in folder.rglob(PARTIAL):  # of a run that was killed while it wrote
             leftover.unlink(missing_ok=True)
-        yield
+        yield held
 
 
 @contextmanager
@@ -69,10 +74,10 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _compare(folder: Path, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def _compare(folder: Path, wanted: Mapping[str, Any], found: Mapping[str, Any], free: Collection[str]) -> None:
     """Raise the first difference, in the order of the command."""
     for name in {**wanted, **found}:
-        if wanted.get(name) == found.get(name):
+        if wanted.get(name) == found.get(name) or name in free:
             continue
         remedy = "repeat that run's command to go on with it, or name another --out"
         if name in DIGESTS:

@@ -15,7 +15,7 @@ from iem.errors import ArtifactError, UnknownNameError
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
-from iem.students.predictor import Predictor
+from iem.students.predictor import TEACHER_DIM, Predictor
 from iem.workflows.graphs import Inputs, make_inputs
 from iem.workflows.trees import PREFIX, Trees, together
 
@@ -61,9 +61,10 @@ class Model:
             ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / artifact.CARD} is not complete ({error}); make the model again") from error
+        width = len(tensors.get("seed0.project.weight", ())) or TEACHER_DIM
         self.predictors = []
         for seed, network in enumerate(networks):
-            predictor = Predictor(network, tasks=len(self.targets), task=self.task)
+            predictor = Predictor(network, tasks=len(self.targets), task=self.task, dim=width)
             own = {
                 name.removeprefix(f"seed{seed}."): tensor
                 for name, tensor in tensors.items()

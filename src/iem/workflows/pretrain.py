@@ -32,7 +32,8 @@ class Recipe:
     lr: float = 1e-3
     weight_decay: float = 1e-2
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    schedule: Literal["warmup-stable-decay", "one-cycle", "constant"] = "one-cycle"
+    """Of the learning rate. All but ``one-cycle`` leave open how many visits there will be."""
     temperature: float = 0.1
     """τ of the contrastive loss."""
     priors: tuple[str, ...] = ("atom", "bond", "shape", "property", "substructure")

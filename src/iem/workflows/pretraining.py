@@ -33,6 +33,7 @@ from iem.workflows.folders import open_run
 from iem.workflows.pretrain import Recipe
 from iem.workflows.pretrain_report import write_teacher_report
 from iem.workflows.rounds import Watch
+from iem.workflows.schedules import leaves_open, open_rounds, replan, rounds_of
 from iem.workflows.training import precision_of, quiet_trainer, run_to_end
 
 VALID_SHARE, VALID_MOST = 0.02, 1_000
@@ -88,7 +89,7 @@ def loaders(
         "pin_memory": torch.cuda.is_available(),
     }
     walk = Rounds(train, length=recipe.round, seed=seed, multiple=recipe.batch_size, rank=rank, ranks=ranks)
-    growing = CoarseFirst(walk, round(recipe.coarse * -(-recipe.visits // recipe.round)))
+    growing = CoarseFirst(walk, round(recipe.coarse * rounds_of(recipe)))
     still = [(0, int(index)) for index in valid[: len(valid) - len(valid) % ranks][rank::ranks]]
     return (
         DataLoader(TwoSizes(coarse, fine), sampler=growing, **loading),
@@ -146,6 +147,19 @@ def check_shares(recipe: Recipe, ranks: int) -> None:
         )
 
 
+@torch.inference_mode()
+def check_encoder(model: FiveTasks, recipe: Recipe) -> None:
+    """Raise ConfigError unless pictures of this size can be shown to the encoder; some take one size only."""
+    try:
+        model.encoder_2d.eval()(torch.zeros(1, recipe.size, recipe.size, 3, dtype=torch.uint8))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        rule = (
+            f"it cannot look at pictures of {recipe.size}×{recipe.size} pixels ({error}); say --size, or name another"
+        )
+        raise ConfigError("--encoder", recipe.encoder, rule) from error
+    model.train()
+
+
 def train_teacher(
     corpus: Path,
     *,
@@ -158,12 +172,12 @@ def train_teacher(
 ) -> None:
     """Train, resuming where an interrupted run of the same settings was; see ``iem.workflows.pretrain``."""
     recipe, molecules = resolved(recipe), Corpus(corpus)
-    rounds = -(-recipe.visits // recipe.round)
+    rounds = rounds_of(recipe)
     if len(molecules) < 2 * recipe.batch_size:
         raise ConfigError(
             "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
         )
-    checkpoint = out / "checkpoint.ckpt"
+    checkpoint, plateau = out / "checkpoint.ckpt", out / "plateau.ckpt"
     watch = Watch(
         "teaching the teacher",
         visits=recipe.visits,
@@ -174,7 +188,8 @@ def train_teacher(
     def keep(module: Pretraining) -> None:
         artifact.save(out, artifact.halved(module.model.state_dict()), card | {"curve": watch.curve}, kind="teacher")
 
-    best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep)
+    landmark = (open_rounds(recipe), plateau) if open_rounds(recipe) < rounds else None
+    best = Checkpoints(checkpoint, seed=seed, monitor="valid/loss", keep=keep, landmark=landmark)
     trainer = quiet_trainer(
         max_epochs=rounds,
         callbacks=[watch, best, CurveFiles(out, watch.curve)],
@@ -184,16 +199,19 @@ def train_teacher(
     )
     check_shares(recipe, trainer.world_size)
     settings = asdict(recipe) | {"seed": seed, "corpus": molecules.digest}
-    with open_run(out, settings, kind="teacher") if trainer.is_global_zero else nullcontext():
+    claim = open_run(out, settings, kind="teacher", free=("visits",) if leaves_open(recipe) else ())
+    with claim if trainer.is_global_zero else nullcontext(settings) as found:
+        replan(out, found, recipe, checkpoint=checkpoint, plateau=plateau)
         train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
         if jobs is None:
             jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
         draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
         steps = rounds * (recipe.round // recipe.batch_size)
         model = new_model(recipe, molecules, train, seed)
+        check_encoder(model, recipe)
         if trainer.world_size > 1 and torch.cuda.is_available():  # PyTorch can do this on GPUs only
             model = convert_sync_batchnorm(model)
-        module = Pretraining(model, recipe, steps, molecules)
+        module = Pretraining(model, recipe, molecules)
         if trainer.is_global_zero:
             over = f" on {trainer.world_size} devices" * (trainer.world_size > 1)
             say(

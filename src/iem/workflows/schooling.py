@@ -13,7 +13,7 @@ from iem.data.tables import Table
 from iem.records import Split
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
-from iem.students.starts import Start
+from iem.students.starts import Start, common_width
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.batching import shown
 from iem.workflows.chemprop import chemprop_outputs
@@ -76,7 +76,9 @@ def _taught(
         molecules = molecules._replace(answers=answers)
     torch.manual_seed(seed)
     network, bf16 = build_student(name, dropout=recipe.dropout), recipe.precision == "bf16"
-    predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, bf16=bf16)
+    teacher = _guide(method, room.teacher).teacher if method.ke else None
+    width = common_width(teacher and teacher.dim, room.start)
+    predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, dim=width, bf16=bf16)
     predictor.fit_scale(table.labels[split.train])
     if room.start is not None:
         room.start.give(predictor)
@@ -89,9 +91,15 @@ def _taught(
         te_head=recipe.te_head if method.sees in ("3d", "2d", "flat") else "own",
         priors=recipe.ke if method.priors else 0.0,
     )
-    heads = _guide(method, room.teacher).teacher.heads if method.ke else None
     trained = train_student(
-        predictor, molecules, split.train, split.valid, lesson, heads=heads, checkpoint=checkpoint, tick=lambda *_: None
+        predictor,
+        molecules,
+        split.train,
+        split.valid,
+        lesson,
+        heads=teacher and teacher.heads,
+        checkpoint=checkpoint,
+        tick=lambda *_: None,
     )
     predictor.load_state_dict(trained.weights)
     outputs = outputs_of(predictor, molecules, np.arange(len(table.keys)))

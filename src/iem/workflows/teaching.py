@@ -27,7 +27,7 @@ from iem.students import architectures as architectures  # these two register th
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
-from iem.students.starts import find_start
+from iem.students.starts import common_width, find_start
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.console import progress, say
 from iem.workflows.curves import CurveFiles
@@ -194,7 +194,8 @@ def teach_student(
         if guide is not None:
             seen = corpus_features(guide, molecules, out / "features", jobs=max(1, workers))
         train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
-        predictor = Predictor(network, tasks=1, task="regression", bf16=recipe.precision == "bf16")
+        width = common_width(guide and guide.teacher.dim, begin)
+        predictor = Predictor(network, tasks=1, task="regression", dim=width, bf16=recipe.precision == "bf16")
         if begin is not None:
             begin.give(predictor)
         questions = recipe.questions if recipe.priors else ()

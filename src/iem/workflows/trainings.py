@@ -18,7 +18,7 @@ from iem.students import architectures as architectures  # these two register th
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import Predictor
-from iem.students.starts import Start
+from iem.students.starts import Start, common_width
 from iem.workflows.batching import Molecules, shown
 from iem.workflows.console import progress, say
 from iem.workflows.distilling import Trained, outputs_of, train_student
@@ -113,7 +113,8 @@ def new_predictor(study: Study, seed: int) -> Predictor:
     torch.manual_seed(seed)
     student = build_student(study.student, dropout=study.recipe.dropout)
     bf16 = study.recipe.precision == "bf16"
-    predictor = Predictor(student, tasks=len(study.table.targets), task=study.task, bf16=bf16)
+    width = common_width(study.guide and study.guide.teacher.dim, study.start)
+    predictor = Predictor(student, tasks=len(study.table.targets), task=study.task, dim=width, bf16=bf16)
     predictor.fit_scale(study.table.labels[study.split.train])
     if study.start is not None:
         study.start.give(predictor)
