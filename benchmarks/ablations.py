@@ -1,6 +1,7 @@
 """What makes a teacher good: small teachers that differ in one setting, and what a linear probe reads from each.
 
-    python benchmarks/ablations.py CORPUS --out runs/ablations [--visits 40000] [--only questions,size] [--table bace]
+    python benchmarks/ablations.py CORPUS --out runs/ablations [--visits 40000] [--only "one cycle,96 pixels"]
+        [--table bace] [--encoder resnet10t] [--seed 0]
 
 CORPUS is a folder that ``iem prepare`` wrote, without the molecules of the tables. Variants are trained with one seed
 on the same molecules, for the same number of visits; interrupted, the same command goes on. Then: R² of the priors
@@ -32,7 +33,7 @@ from iem.workflows.pretrain import PRESETS, Recipe
 from iem.workflows.pretraining import train_teacher
 
 PAPER = ("atom", "bond", "geometry", "property")
-BASE = replace(PRESETS["default"], size=64, round=5_000)
+BASE = PRESETS["default"]
 VARIANTS: dict[str, Recipe] = {
     "default": BASE,
     "paper's questions": replace(BASE, priors=PAPER),
@@ -46,6 +47,10 @@ VARIANTS: dict[str, Recipe] = {
     "upright": replace(BASE, turn=False),
     "mirrored": replace(BASE, flip=True),
     "temperature 0.2": replace(BASE, temperature=0.2),
+    "one cycle": replace(BASE, schedule="one-cycle"),
+    "batches of 32": replace(BASE, batch_size=32),
+    "batches of 128": replace(BASE, batch_size=128),
+    "rate 0.001": replace(BASE, lr=0.001),
 }
 
 
@@ -95,6 +100,8 @@ def main() -> None:
     parser.add_argument("--visits", type=int, default=40_000)
     parser.add_argument("--only", default=",".join(name.replace(",", "") for name in VARIANTS))
     parser.add_argument("--table", action="append")
+    parser.add_argument("--encoder", default=BASE.encoder)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     tables = options.table or ["bace", "bbbp", "esol", "lipo", "freesolv"]
@@ -106,7 +113,8 @@ def main() -> None:
             continue
         folder, started = folder_of(options.out, name), process_time()
         if not (folder / "curve.json").exists():
-            train_teacher(options.corpus, out=folder, recipe=replace(recipe, visits=options.visits), jobs=0)
+            recipe = replace(recipe, visits=options.visits, encoder=options.encoder)
+            train_teacher(options.corpus, out=folder, recipe=recipe, seed=options.seed, jobs=0)
         results[name] = known_of(folder, corpus, tables, given, options.jobs)
         results[name]["minutes"] = round((process_time() - started) / 60, 1)
         print(f"{name}: {json.dumps(results[name])}", flush=True)

@@ -23,13 +23,13 @@ TABLE = pd.DataFrame({"smiles": SMILES, "size": [float(len(text)) for text in SM
 STUDENT = "gin:width=16,layers=2"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("resnet18", "test_resnet", "test_byobnet", "test_efficientnet", "test_convnext", "test_mambaout"),
-        *("regnetx_002", "mobilenetv3_small_050", "lcnet_035", "tinynet_e", "ghostnet_050", "hardcorenas_a"),
-    ],
-)
+FAMILIES = """
+    iem_resnet10 resnet18 regnetx_002 mobilenetv3_small_050 lcnet_035 tinynet_e ghostnet_050 hardcorenas_a
+    test_resnet test_byobnet test_efficientnet test_convnext test_mambaout
+"""
+
+
+@pytest.mark.parametrize("name", FAMILIES.split())
 @torch.inference_mode()
 def test_an_encoder_knows_the_width_of_its_features(name):
     encoder = ImageEncoder(name).eval()

@@ -36,7 +36,7 @@ from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.five_tasks import FiveTasks, Pretraining
 from iem.workflows.pretrain import PRESETS
 from iem.workflows.pretraining import loaders, new_model, train_teacher
-from iem.workflows.schedules import open_rounds, stable
+from iem.workflows.schedules import open_rounds, schedule_of, stable
 
 TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
 
@@ -274,7 +274,7 @@ def test_a_resumed_training_equals_an_unbroken_one(corpus, tmp_path):
 
     teacher = load_teacher(whole, view="2d")
     assert teacher(torch.zeros(2, 1, 32, 32, 3, dtype=torch.uint8)).shape == (2, teacher.dim)
-    with pytest.raises(ConfigError, match=r"--lr is 0\.5, but .* holds a run with 0\.001"):
+    with pytest.raises(ConfigError, match=r"--lr is 0\.5, but .* holds a run with 0\.003"):
         train_teacher(corpus, out=whole, recipe=replace(TINY, lr=0.5), jobs=0)
 
 
@@ -284,6 +284,17 @@ def test_the_learning_rate_rises_stays_and_falls():
     assert rates[:11] == [0.25, 0.5, 0.75] + [1.0] * 8
     assert rates[10:] == pytest.approx([1 - math.sqrt(step / 10) for step in range(11)])
     assert [open_rounds(replace(OPEN, visits=16 * rounds)) for rounds in (1, 2, 3, 5, 6, 10)] == [0, 1, 2, 4, 4, 8]
+
+    assert (TINY.schedule, TINY.coarse, open_rounds(TINY)) == ("warmup-stable-decay", 0.4, 0)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = schedule_of(replace(TINY, visits=1_600, batch_size=16), optimizer)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[:81] == pytest.approx([(step + 1) / 313 for step in range(81)])  # it is still rising
+    assert rates[90] == pytest.approx(91 / 313 * (1 - math.sqrt(0.5)))
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from iem import artifact
 from iem.errors import ArtifactError, UnavailableError, UnknownNameError
+from iem.nn import small as small  # this registers it
 from iem.nn.convolutions import with_small_convolutions
 
 

@@ -11,11 +11,11 @@ from iem.errors import ConfigError
 class Recipe:
     """Everything that decides how a teacher is trained, besides corpus and seed."""
 
-    encoder: str = "resnet18"
+    encoder: str = "iem_resnet10"
     """timm name of both encoders."""
     pretrained: str | None = None
     """Where the first weights of both encoders are from: ``timm``, or a file of weights. Random otherwise."""
-    size: int = 96
+    size: int = 64
     """Side of every picture in pixels."""
     coarse: float = 0.0
     """Share of the visits, the first ones, whose pictures have two thirds of that side: they cost half as much."""
@@ -29,10 +29,10 @@ class Recipe:
     """Molecules per step, on all devices together."""
     accumulate: int = 1
     """Parts of a batch that are shown one after the other; the contrast is among the molecules of a part."""
-    lr: float = 1e-3
+    lr: float = 3e-3
     weight_decay: float = 1e-2
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    schedule: Literal["warmup-stable-decay", "one-cycle", "constant"] = "one-cycle"
+    schedule: Literal["warmup-stable-decay", "one-cycle", "constant"] = "warmup-stable-decay"
     """Of the learning rate. All but ``one-cycle`` leave open how many visits there will be."""
     temperature: float = 0.1
     """τ of the contrastive loss."""
@@ -54,6 +54,7 @@ class Recipe:
 PRESETS = {
     "default": Recipe(),
     "paper": Recipe(
+        encoder="resnet18",
         size=224,
         view_set="paper",
         views=4,
@@ -105,15 +106,16 @@ def pretrain(
         corpus: Folder that "iem prepare" wrote.
         out: Folder for the teacher.
         preset: "default" learns most in little time; "paper" does what the paper did, at its size (a GPU cluster).
-        encoder: Image network by its timm name [resnet18].
+        encoder: Image network by its timm name [iem_resnet10, ours for small pictures; paper:
+            resnet18].
         pretrained: First weights of both encoders: "timm" for those that timm has under the encoder's name, downloaded
             or in its cache, or a .safetensors or .pth file of that network [random].
-        size: Side of the pictures in pixels [96; paper: 224].
+        size: Side of the pictures in pixels [64; paper: 224].
         visits: Molecules to see in all, counted with repetition [200,000; paper: 60 million].
         batch_size: Molecules per step, on all devices together [64; paper: 128].
         accumulate: Parts of a batch that are shown one after the other, which saves memory; molecules are contrasted
             with those of their part only [1].
-        lr: Highest learning rate [0.001; paper: 0.01].
+        lr: Highest learning rate [0.003; paper: 0.01].
         round: Visits between two validations and checkpoints [5,000; paper: 100,000].
         precision: Of the encoders' arithmetic [auto: bf16 where the device computes with it; paper: float32].
         seed: Of weights, order, views and rotations.

@@ -35,10 +35,14 @@ def leaves_open(recipe: Recipe) -> bool:
 
 def open_rounds(recipe: Recipe) -> int:
     """Rounds, from the first one, that are the same however many visits are planned."""
-    rounds = rounds_of(recipe)
     if not leaves_open(recipe):
         return 0
-    return rounds if recipe.schedule == "constant" else rounds - math.ceil(DECAY * rounds)
+    return rounds_of(recipe) if recipe.schedule == "constant" else _before_decay(recipe)
+
+
+def _before_decay(recipe: Recipe) -> int:
+    """Rounds until the learning rate begins to fall."""
+    return rounds_of(recipe) - math.ceil(DECAY * rounds_of(recipe))
 
 
 def schedule_of(recipe: Recipe, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler | None:
@@ -49,7 +53,7 @@ def schedule_of(recipe: Recipe, optimizer: torch.optim.Optimizer) -> torch.optim
         return None
     if recipe.schedule == "one-cycle":
         return torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=0.1)
-    factor = stable(-(-WARM_UP // recipe.batch_size), steps * open_rounds(recipe), total)
+    factor = stable(-(-WARM_UP // recipe.batch_size), steps * _before_decay(recipe), total)
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
