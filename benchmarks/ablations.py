@@ -1,7 +1,7 @@
 """What makes a teacher good: small teachers that differ in one setting, and what a linear probe reads from each.
 
     python benchmarks/ablations.py CORPUS --out runs/ablations [--visits 40000] [--only "one cycle,96 pixels"]
-        [--table bace] [--encoder resnet10t] [--seed 0]
+        [--table bace] [--encoder resnet18] [--lr 0.001] [--seed 0]
 
 CORPUS is a folder that ``iem prepare`` wrote, without the molecules of the tables. Variants are trained with one seed
 on the same molecules, for the same number of visits; interrupted, the same command goes on. Then: R² of the priors
@@ -50,7 +50,6 @@ VARIANTS: dict[str, Recipe] = {
     "one cycle": replace(BASE, schedule="one-cycle"),
     "batches of 32": replace(BASE, batch_size=32),
     "batches of 128": replace(BASE, batch_size=128),
-    "rate 0.001": replace(BASE, lr=0.001),
 }
 
 
@@ -101,6 +100,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(name.replace(",", "") for name in VARIANTS))
     parser.add_argument("--table", action="append")
     parser.add_argument("--encoder", default=BASE.encoder)
+    parser.add_argument("--lr", type=float, default=BASE.lr)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
@@ -113,7 +113,7 @@ def main() -> None:
             continue
         folder, started = folder_of(options.out, name), process_time()
         if not (folder / "curve.json").exists():
-            recipe = replace(recipe, visits=options.visits, encoder=options.encoder)
+            recipe = replace(recipe, visits=options.visits, encoder=options.encoder, lr=options.lr)
             train_teacher(options.corpus, out=folder, recipe=recipe, seed=options.seed, jobs=0)
         results[name] = known_of(folder, corpus, tables, given, options.jobs)
         results[name]["minutes"] = round((process_time() - started) / 60, 1)

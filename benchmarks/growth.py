@@ -3,8 +3,9 @@ r"""How much teacher a budget buys: what teachers know that saw more and more mo
     python benchmarks/growth.py CORPUS --out runs/growth --teacher runs/teacher2m \\
         [--visits 10000 --visits 30000 --visits 100000 --visits 300000] [--table bace …] [--figure docs/growth.svg]
 
-Trains one teacher per budget with the recipe of ``--size`` pixels, each with a learning rate that ends at zero, and
-looks at finished ones (``--teacher``) as well. Of each: R² of the priors on held-out molecules, retrieval, and the test
+Trains one teacher with the recipe of ``--size`` pixels: at each budget its learning rate falls to zero, that teacher is
+put aside, and the training goes on from before the fall, which is what a training of just as many visits comes to.
+Looks at finished ones (``--teacher``) as well. Of each: R² of the priors on held-out molecules, retrieval, and the test
 score of a linear probe on frozen 3D features of each table, under the scaffold split. Through every figure goes a power
 law, figure(visits) = best − a·visits^(−b), by least squares. Interrupted, the same command goes on. The last line is
 JSON.
@@ -12,6 +13,7 @@ JSON.
 
 import argparse
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +23,27 @@ from ablations import geometries_of, known_of
 from matplotlib.figure import Figure
 from scipy.optimize import curve_fit
 
-from iem.artifact import read_card
+from iem.artifact import CARD, WEIGHTS, read_card
 from iem.data.catalogue import DATASETS
 from iem.data.corpus import Corpus
 from iem.files import write_json
-from iem.workflows.pretrain import PRESETS
+from iem.workflows.pretrain import PRESETS, Recipe
 from iem.workflows.pretraining import train_teacher
 
+ROUND = 2_500
+"""Visits of a round; a teacher that grows keeps it."""
 TABLES = ["bbbp", "bace", "clintox", "sider", "tox21", "esol", "lipo", "freesolv"]
+
+
+def grow(corpus: Path, out: Path, recipe: Recipe) -> Path:
+    """A finished teacher of so many visits, from the plateau of the one that grows, which had fewer until now."""
+    growing, grown = out / f"growing-{recipe.size}", out / f"{recipe.visits}-{recipe.size}"
+    if not (grown / CARD).exists():
+        train_teacher(corpus, out=growing, recipe=recipe, jobs=1)
+        grown.mkdir(exist_ok=True)
+        for name in (WEIGHTS, CARD):  # the card comes last: it says that the folder is whole
+            shutil.copyfile(growing / name, grown / name)
+    return grown
 
 
 def trend(visits: np.ndarray, figures: np.ndarray) -> dict[str, float] | None:
@@ -99,19 +114,9 @@ def main() -> None:
     options = parser.parse_args()
     tables, corpus = options.table or TABLES, Corpus(options.corpus)
     given = geometries_of(tables, options.out, options.jobs)
-    folders = list(options.teacher)
-    for visits in options.visits:
-        folders.append(options.out / f"{visits}-{options.size}")
-        recipe = replace(
-            PRESETS["default"],
-            size=options.size,
-            visits=visits,
-            batch_size=options.batch_size,
-            round=min(5_000, visits // 2),
-        )
-        if not (folders[-1] / "curve.json").exists():
-            train_teacher(options.corpus, out=folders[-1], recipe=recipe, jobs=0)
-    points = {}
+    recipe = replace(PRESETS["default"], size=options.size, batch_size=options.batch_size, round=ROUND)
+    grown = [grow(options.corpus, options.out, replace(recipe, visits=visits)) for visits in sorted(options.visits)]
+    folders, points = [*options.teacher, *grown], {}
     for folder in folders:
         seen = read_card(folder, kind="teacher")["recipe"]["visits"]
         points[seen] = flat(known_of(folder, corpus, tables, given, options.jobs))
