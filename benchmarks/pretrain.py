@@ -1,6 +1,6 @@
 """Training a teacher: molecules per second, and whether drawing the pictures holds the training back.
 
-    python benchmarks/pretrain.py [--size 96] [--precision auto] [--steps 30] [--jobs 1]
+    python benchmarks/pretrain.py [--size 64] [--encoder resnet18] [--precision auto] [--steps 30] [--jobs 1]
 
 Trains on bundled FreeSolv and solubility molecules: first with pictures drawn at every visit, then with the same
 batches already in memory, in one run. Before that, what drawing a visit takes one core: each molecule for itself, and
@@ -55,7 +55,8 @@ def drawing(pictures: PictureDataset, batch: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--molecules", type=int, default=400)
-    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--size", type=int, default=PRESETS["default"].size)
+    parser.add_argument("--encoder", default=PRESETS["default"].encoder)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--precision", choices=["auto", "bf16", "float32"], default="auto")
     parser.add_argument("--steps", type=int, default=30)
@@ -65,6 +66,7 @@ def main() -> None:
         replace(
             PRESETS["default"],
             size=options.size,
+            encoder=options.encoder,
             batch_size=options.batch_size,
             precision=options.precision,
             round=(options.steps + 4) * options.batch_size,
@@ -91,6 +93,7 @@ def main() -> None:
         "ms_a_visit_drawn_alone": round(alone, 2),
         "ms_a_visit_drawn_in_batches": round(together, 2),
         "size": options.size,
+        "encoder": options.encoder,
         "precision": recipe.precision,
         "threads": torch.get_num_threads(),
     }

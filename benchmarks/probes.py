@@ -30,7 +30,7 @@ from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import find_start
 from iem.workflows.baselines import descriptors, fingerprints, probe_outputs
-from iem.workflows.embed import ImageTeacher, load_teacher
+from iem.workflows.embed import load_teacher
 from iem.workflows.graphs import make_inputs
 from iem.workflows.metrics import mean_score, scores
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     given = geometries_of(options.tables, options.out, options.jobs) if options.teacher else {}
-    teachers = {name: ImageTeacher(load_teacher(folder)) for name, folder in options.teacher}
+    teachers = {name: load_teacher(folder) for name, folder in options.teacher}
     wanted = options.sets.split(",") if options.sets else [name for name, _ in (*options.teacher, *options.start)]
     used = {name.removeprefix("~") for one in wanted for name in one.split("+")}
     found: dict[str, dict[str, list[float | None]]] = {}
