@@ -37,6 +37,7 @@ from iem.workflows.five_tasks import FiveTasks, Pretraining
 from iem.workflows.pretrain import PRESETS
 from iem.workflows.pretraining import loaders, new_model, train_teacher
 from iem.workflows.schedules import open_rounds, schedule_of, stable
+from iem.workflows.training import run_to_end
 
 TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
 
@@ -437,6 +438,16 @@ def test_two_processes_learn_what_one_learns(corpus, tmp_path):
     curves = [json.loads((tmp_path / name / "curve.json").read_text()) for name in ("two", "one")]
     for both in zip(*curves, strict=True):
         assert both[0] == pytest.approx(both[1], rel=1e-4)
+
+
+def test_a_process_that_is_lost_leaves_one_sentence_to_the_others(tmp_path):
+    def fit(*_, **__):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:56477: Connection reset by peer.")
+
+    with pytest.raises(IEMError, match="another process of this training was lost"):
+        run_to_end(SimpleNamespace(world_size=2, fit=fit), None, None, checkpoint=tmp_path / "none.ckpt")
+    with pytest.raises(RuntimeError, match="gloo"):
+        run_to_end(SimpleNamespace(world_size=1, fit=fit), None, None, checkpoint=tmp_path / "none.ckpt")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,10 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from iem.errors import ArtifactError, ConfigError
+from iem.errors import ArtifactError, ConfigError, IEMError
+
+LOST = re.compile("gloo|NCCL")
+"""In what PyTorch says when processes that train together cannot reach one of them any more."""
 
 
 @contextmanager
@@ -110,6 +114,7 @@ def run_to_end(
 
     Raises:
         ArtifactError: the checkpoint is damaged.
+        IEMError: one of several processes was lost.
         KeyboardInterrupt: as pressed; Lightning would turn it into an exit that hides what can be done next.
     """
     if checkpoint.exists() and not is_zipfile(checkpoint):  # truncated, say: the directory of a zip stands at its end
@@ -119,5 +124,12 @@ def run_to_end(
         trainer.fit(module, train, valid, ckpt_path=checkpoint if checkpoint.exists() else None)
     except SystemExit as stop:
         raise KeyboardInterrupt from stop
+    except RuntimeError as error:
+        if trainer.world_size == 1 or not LOST.search(str(error)):
+            raise
+        raise IEMError(
+            "another process of this training was lost, most likely killed or out of memory; the same command goes on "
+            "from the last round"
+        ) from error
     finally:
         signal.signal(signal.SIGINT, handler)
