@@ -21,8 +21,6 @@ TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=16, ro
 SMILES = ["CCO", "CCCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CC#N", "c1ccsc1", "BrCCBr", "CSC", "C1CCCCC1"]
 TABLE = pd.DataFrame({"smiles": SMILES, "size": [float(len(text)) for text in SMILES]})
 STUDENT = "gin:width=16,layers=2"
-
-
 FAMILIES = """
     iem_resnet10 resnet18 regnetx_002 mobilenetv3_small_050 lcnet_035 tinynet_e ghostnet_050 hardcorenas_a
     test_resnet test_byobnet test_efficientnet test_convnext test_mambaout

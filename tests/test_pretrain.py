@@ -323,9 +323,10 @@ def test_a_training_of_another_length_equals_one_that_was_planned_so(corpus, tmp
     (tmp_path / "early" / "plateau.ckpt").unlink()
     with pytest.raises(ConfigError, match=r"--visits is 96, but the run in .* was planned for 48 and is ending"):
         train_teacher(corpus, out=tmp_path / "early", recipe=long, jobs=0)
-    (tmp_path / "early" / "checkpoint.ckpt").write_bytes(b"PK")
-    with pytest.raises(ArtifactError, match=r"checkpoint\.ckpt is damaged"):
-        train_teacher(corpus, out=tmp_path / "early", recipe=long, jobs=0)
+    for content in (b"PK", b""):
+        (tmp_path / "early" / "checkpoint.ckpt").write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"checkpoint\.ckpt is damaged"):
+            train_teacher(corpus, out=tmp_path / "early", recipe=long, jobs=0)
     with pytest.raises(ConfigError, match=r"--schedule is 'one-cycle', but .* holds a run with 'warmup-stable-decay'"):
         train_teacher(corpus, out=tmp_path / "early", recipe=replace(short, schedule="one-cycle"), jobs=0)
 

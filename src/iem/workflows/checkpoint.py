@@ -105,6 +105,6 @@ def go_back(checkpoint: Path, to: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, UnpicklingError) as error:
+    except (EOFError, OSError, RuntimeError, UnpicklingError) as error:
         raise damaged(path, "it is not a checkpoint") from error
     return state

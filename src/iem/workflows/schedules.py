@@ -70,8 +70,8 @@ def stable(warm_up: int, decay: int, total: int) -> Callable[[int], float]:
     """
 
     def factor(step: int) -> float:
-        fall = math.sqrt((step - decay) / (total - decay)) if decay < step < total else float(step >= total)
-        return min(1.0, (step + 1) / warm_up) * (1.0 - fall)
+        fallen = min(max((step - decay) / (total - decay), 0.0), 1.0)
+        return min(1.0, (step + 1) / warm_up) * (1.0 - math.sqrt(fallen))
 
     return factor
 
