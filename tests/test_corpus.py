@@ -26,9 +26,11 @@ from iem.chem.conformers import ConformerSettings, conformer
 from iem.chem.molecules import canonical, parse
 from iem.chem.priors import priors
 from iem.cli import main
+from iem.data import answered, intake
 from iem.data import corpus as corpus_module
-from iem.data import intake
+from iem.data.answered import SLOW, KeptAnswers, keep_answers
 from iem.data.corpus import MANIFEST, REJECTED, Corpus, read_shard
+from iem.data.datasets import answers
 from iem.data.intake import Named, Names, Row, batches
 from iem.data.mapped import write_mapped
 from iem.data.survey import survey
@@ -145,17 +147,51 @@ def test_every_molecule_is_there_once_with_its_geometry_and_priors(whole):
         np.testing.assert_allclose(record.geometry.coordinates, geometry.coordinates, rtol=1e-3, atol=1e-3)
         for name, target in record.priors.items():
             np.testing.assert_array_equal(target.known, wanted[name].known)
-            if name != "geometry":
-                np.testing.assert_array_equal(target.values, wanted[name].values)
+            np.testing.assert_array_equal(target.values, wanted[name].values)
+        posed = answers(("geometry",), record, mol)["geometry"]
+        np.testing.assert_array_equal(posed.known, wanted["geometry"].known)
         # half precision may swap the sign of an axis along which a molecule is symmetric
         np.testing.assert_allclose(
-            abs(record.priors["geometry"].values),
+            abs(posed.values),
             abs(wanted["geometry"].values),
             atol=5e-3 if len(mol.GetAtoms()) > 8 else 1,
         )
     assert corpus[-1].smiles == corpus[len(corpus) - 1].smiles
     with pytest.raises(IndexError):
         corpus[len(corpus)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_slow_questions_are_answered_once_for_all_molecules(whole, tmp_path, monkeypatch, jobs):
+    monkeypatch.setenv("IEM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(answered, "PART", 4)
+    corpus, asked, ticks = Corpus(whole), [], []
+    keep_answers(corpus, ("atom", "substructure", *SLOW), jobs=jobs, starts=asked.append, tick=ticks.append)
+    assert asked == list(SLOW)
+    assert sum(ticks) == len(corpus) * len(SLOW)
+    elsewhere = pickle.loads(pickle.dumps(corpus))  # as another process gets it
+    for index, record in enumerate(Corpus(whole)):
+        mol = parse(record.smiles)
+        assert not set(SLOW) & set(record.priors)
+        for kept in (corpus[index], corpus[index - len(corpus)], elsewhere[index]):
+            for name, truth in answers(SLOW, record, mol).items():
+                np.testing.assert_array_equal(kept.priors[name].values, truth.values)
+                np.testing.assert_array_equal(kept.priors[name].known, truth.known)
+
+    keep_answers(Corpus(whole), SLOW, starts=asked.append)
+    assert asked == list(SLOW), "asked again"
+    file = KeptAnswers(corpus, "shape").path
+    file.write_bytes(file.read_bytes()[:-100])  # cut off, as by a full disk
+    keep_answers(Corpus(whole), SLOW, starts=asked.append)
+    assert asked == [*SLOW, "shape"]
+
+
+def test_answers_that_cannot_be_kept_are_one_sentence(whole, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    corpus = Corpus(whole)
+    monkeypatch.setenv("IEM_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OutputError, match="IEM_CACHE says where"):
+        keep_answers(corpus, ("shape",))
 
 
 def test_the_manifest_and_the_rejected_rows_say_what_happened(whole):

@@ -134,11 +134,12 @@ def descriptor_prior(mol: Mol) -> PriorTarget:
 
 
 DERIVED: dict[str, Callable[[Mol, Geometry], PriorTarget]] = {
+    "geometry": lambda _, geometry: geometry_prior(geometry),
     "shape": shape_prior,
     "substructure": lambda mol, _: substructure_prior(mol),
     "descriptor": lambda mol, _: descriptor_prior(mol),
 }
-"""Questions of ours by name: answered when they are asked, while a corpus keeps the answers to the paper's."""
+"""Questions by name that are answered when they are asked, while a corpus keeps the answers to the others."""
 
 
 def posed(coordinates: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from iem.chem.priors import geometry_prior, known_where_finite
+from iem.chem.priors import known_where_finite
 from iem.data.mapped import is_mapped, open_mapped, place_of, write_mapped
 from iem.errors import ArtifactError
 from iem.files import whole
@@ -48,6 +48,13 @@ class Record(NamedTuple):
     layout: np.ndarray
     """Of the depiction, float (atoms of the SMILES, 2)."""
     priors: dict[str, PriorTarget]
+    """Answers that are kept, by question; ``iem.data.datasets.answers`` knows all."""
+
+
+class Answers(Protocol):
+    """What the molecules of a corpus answer to a question, by their index."""
+
+    def __getitem__(self, index: int, /) -> PriorTarget: ...
 
 
 def table_of(records: Sequence[Record]) -> pa.Table:
@@ -200,7 +207,6 @@ class Molecules:
         priors = {
             "atom": known_where_finite(row["atom"]),
             "bond": known_where_finite(row["bond"]),
-            "geometry": geometry_prior(geometry),
             "property": known_where_finite(row["property"]),
         }
         return Record(self._smiles[index].as_py(), geometry, row["layout"].reshape(-1, 2), priors)
@@ -214,6 +220,9 @@ class Corpus:
     opening compares the digests of the shards with those of the manifest, so that what is read is what they hold.
     Another process gets the name of that file and not its content.
 
+    Attributes:
+        kept: answers that records come with besides those of the shards, by question; see ``iem.data.answered``.
+
     Raises:
         ArtifactError: unfinished, empty, damaged, or of another version; names the shard.
         OutputError: the cache cannot be written.
@@ -221,6 +230,7 @@ class Corpus:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.manifest = folder, open_corpus(folder)
+        self.kept: dict[str, Answers] = {}
         shards = self.manifest["shards"]
         self._mapped = place_of("corpus", str(COLUMNS), *shards.values())
         if is_mapped(self._mapped, COLUMNS, self.manifest["counts"]["molecules"]):
@@ -252,7 +262,10 @@ class Corpus:
     def __getitem__(self, index: int) -> Record:
         index = range(len(self))[index]  # from the end where negative, IndexError beyond
         part = int(np.searchsorted(self._ends, index, side="right"))
-        return self._parts[part][index - int(self._ends[part])]  # counted from the end of its part
+        record = self._parts[part][index - int(self._ends[part])]  # counted from the end of its part
+        for name, answers in self.kept.items():
+            record.priors[name] = answers[index]
+        return record
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))

@@ -38,7 +38,9 @@ STILL = Augmentation(views=0, turn=False, flip=False, grey=0.0)
 
 def answers(names: Sequence[str], record: Record, mol: Mol) -> dict[str, PriorTarget]:
     """What a molecule of a corpus answers to some questions; ``mol`` as its SMILES reads."""
-    return {name: DERIVED[name](mol, record.geometry) if name in DERIVED else record.priors[name] for name in names}
+    return {
+        name: record.priors[name] if name in record.priors else DERIVED[name](mol, record.geometry) for name in names
+    }
 
 
 def prior_statistics(

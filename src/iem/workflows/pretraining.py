@@ -32,6 +32,7 @@ from iem.workflows.five_tasks import FiveTasks, Pretraining
 from iem.workflows.folders import open_run
 from iem.workflows.pretrain import Recipe
 from iem.workflows.pretrain_report import write_teacher_report
+from iem.workflows.questions import ask
 from iem.workflows.rounds import Watch
 from iem.workflows.schedules import leaves_open, open_rounds, replan, rounds_of
 from iem.workflows.training import precision_of, quiet_trainer, run_to_end
@@ -205,6 +206,7 @@ def train_teacher(
         train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
         if jobs is None:
             jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
+        ask(molecules, recipe.priors, jobs=jobs, shown=trainer.is_global_zero)
         draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
         steps = rounds * (recipe.round // recipe.batch_size)
         model = new_model(recipe, molecules, train, seed)

@@ -11,7 +11,7 @@ from iem.chem.molecules import parse
 from iem.chem.priors import PAPER
 from iem.chem.splits import digest, random_split
 from iem.data.corpus import Corpus, Record
-from iem.data.datasets import prior_statistics
+from iem.data.datasets import answers, prior_statistics
 from iem.errors import ConfigError
 from iem.records import Split
 from iem.report.text import plural
@@ -72,7 +72,8 @@ def open_hall(corpus: Path, count: int, seed: int) -> Hall:
         rule = f"{corpus} has only {plural(len(exhibits), 'molecule')} with 3D coordinates; name fewer or prepare more"
         raise ConfigError("--molecules", count, rule)
     split = random_split([exhibit.smiles for exhibit in exhibits], seed=seed)
-    rows = [molecules[index].priors for index in chosen]
+    records = [molecules[index] for index in chosen]
+    rows = [answers(PAPER, record, parse(record.smiles)) for record in records]
     return Hall(
         exhibits,
         {name: np.stack([row[name].values for row in rows]) for name in PAPER},

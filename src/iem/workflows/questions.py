@@ -10,6 +10,8 @@ from iem.cache import address
 from iem.chem.conformers import ConformerSettings, conformer, flat_geometry
 from iem.chem.molecules import parse
 from iem.chem.priors import DERIVED, PAPER, PRIORS, priors
+from iem.data.answered import keep_answers
+from iem.data.corpus import Corpus
 from iem.errors import MoleculeError
 from iem.files import whole
 from iem.records import Geometry, PriorTarget
@@ -55,6 +57,24 @@ def answered(
     with np.load(path, allow_pickle=False) as stored:
         found = {name: (stored[name][at], stored[f"{name}_known"][at] & (at >= 0)[:, None]) for name in names}
     return standardised(found, rows)
+
+
+def ask(molecules: Corpus, names: Sequence[str], *, jobs: int, shown: bool = True) -> None:
+    """From now on, records of a corpus come with the answers to slow questions; worked out if nobody has yet.
+
+    Args:
+        molecules: the corpus.
+        names: of the questions.
+        jobs: processes that work them out; 0 is as 1, -1 one per core.
+        shown: whether to show how far they are.
+    """
+    with progress(shown=shown) as bars:
+        bar = bars.add_task("asking the prior questions", total=None)
+
+        def starts(name: str) -> None:
+            bars.reset(bar, description=f"answering the question for the {name}", total=len(molecules))
+
+        keep_answers(molecules, names, jobs=jobs or 1, starts=starts, tick=lambda count: bars.advance(bar, count))
 
 
 def flat_answers(keys: Sequence[str], names: Sequence[str]) -> Answers:

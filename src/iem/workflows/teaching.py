@@ -34,6 +34,7 @@ from iem.workflows.curves import CurveFiles
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.folders import open_run
 from iem.workflows.pretraining import held_out_part
+from iem.workflows.questions import ask
 from iem.workflows.rounds import Watch
 from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.training import on_device, one_thread, precision_of, quiet_trainer, run_to_end
@@ -199,6 +200,7 @@ def teach_student(
         if begin is not None:
             begin.give(predictor)
         questions = recipe.questions if recipe.priors else ()
+        ask(molecules, questions, jobs=workers)
         heads = prior_heads(predictor.project.out_features, {name: PRIORS[name].size for name in questions})
         set_scales(heads, prior_statistics(molecules, train, questions, seed=seed))
         known = seen[train][~np.isnan(seen[train]).any(axis=1)].astype(np.float32)
