@@ -39,6 +39,8 @@ VARIANTS: dict[str, Recipe] = {
     "paper's questions": replace(BASE, priors=PAPER),
     "paper's questions, L1": replace(BASE, priors=PAPER, smooth=False),
     "no substructures": replace(BASE, priors=("atom", "bond", "shape", "property")),
+    "descriptors too": replace(BASE, priors=(*BASE.priors, "descriptor")),
+    "descriptors for substructures": replace(BASE, priors=("atom", "bond", "shape", "property", "descriptor")),
     "coordinates for shape": replace(BASE, priors=("atom", "bond", "geometry", "property", "substructure")),
     "L1": replace(BASE, smooth=False),
     "96 pixels": replace(BASE, size=96),

@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from safetensors.torch import save_file
 from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
+from iem.data.album import Album
 from iem.data.corpus import Corpus
 from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds, prior_statistics
 from iem.errors import ArtifactError, ConfigError, IEMError, OutputError
@@ -51,7 +53,7 @@ def corpus(small_corpus):
     return small_corpus
 
 
-def pictures(corpus, augmentation=STILL, priors=PAPER):
+def pictures(corpus, augmentation=STILL, priors=PAPER, album=None):
     return PictureDataset(
         Corpus(corpus),
         renderer=BallStick(32),
@@ -60,6 +62,7 @@ def pictures(corpus, augmentation=STILL, priors=PAPER):
         priors=priors,
         augmentation=augmentation,
         seed=0,
+        album=album,
     )
 
 
@@ -87,6 +90,59 @@ def test_a_batch_has_the_pictures_of_its_molecules(corpus):
                 assert (drawn[name].int() - tensor.int()).abs().max() <= 2
             else:
                 assert torch.equal(drawn[name].nan_to_num(), tensor.nan_to_num())
+
+
+def test_depictions_come_round_again(corpus, tmp_path):
+    """And whether they were kept or are drawn once more makes no difference."""
+    moving = Augmentation(views=1, turn=True, flip=False, grey=0.0, depictions=2)
+    plain = pictures(corpus, moving)
+    items = [(visit, index) for visit in range(4) for index in (3, 6)]
+    drawn = [plain[item] for item in items]
+    for first, second in zip(drawn[:4], drawn[4:], strict=True):
+        assert torch.equal(first["flat"], second["flat"])
+        assert not torch.equal(first["views"], second["views"])
+    assert not torch.equal(drawn[0]["flat"], drawn[2]["flat"])
+
+    def album():
+        return Album(tmp_path / "some.album", 32)
+
+    keeping = pictures(corpus, moving, album=album())
+    for item in items[:2]:
+        keeping[item]
+    other = pickle.loads(pickle.dumps(pictures(corpus, moving, album=album())))  # as another process has it
+    together = other.depiction.together
+    asked = []
+    other.depiction.together = lambda sitters: asked.append(len(sitters)) or together(sitters)
+    for one, kept in zip(drawn, chain(other.__getitems__(items[:4]), map(other.__getitem__, items[4:])), strict=True):
+        assert (one["flat"].int() - kept["flat"].int()).abs().max() <= 2
+        assert torch.equal(one["views"], kept["views"])
+    assert asked == [2], "drawn although it was kept"
+
+
+def test_an_album_has_whole_pictures_or_none(tmp_path, monkeypatch):
+    picture = Depiction(48)(parse("CC(=O)Oc1ccccc1C(=O)O"))
+    album = Album(tmp_path / "some.album", 48)
+    assert album.get(0) is None
+    for place in (0, 2, 3):
+        album.put(place, picture)
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    album.put(4, noise)  # too much for its place
+    assert [album.get(place) is None for place in range(6)] == [False, True, False, False, True, True]
+    np.testing.assert_array_equal(album.get(2), picture)
+
+    stored = bytearray(album.path.read_bytes())
+    stored[2 * album.length + 40] ^= 1
+    album.path.write_bytes(stored[: 3 * album.length + 50])
+    again = Album(album.path, 48)
+    assert [again.get(place) is None for place in range(4)] == [False, True, True, True]
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    again.put(1, picture)
+    assert again.full
+    assert not Album.fits(album.path, 224, 10**9)
 
 
 def test_rounds_visit_every_molecule_once_per_pass():

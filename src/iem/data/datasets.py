@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 
 from iem.chem.molecules import parse
 from iem.chem.priors import DERIVED, PAPER, PRIORS
+from iem.data.album import Album
 from iem.data.corpus import Corpus, Record
 from iem.records import PriorTarget
 from iem.render.base import Renderer
@@ -30,6 +31,8 @@ class Augmentation(NamedTuple):
     """Mirror with probability 1/2. A mirrored picture shows the enantiomer."""
     grey: float
     """Probability of a picture without colours."""
+    depictions: int = 0
+    """Depictions of a molecule, each turned by an angle of its own; then they come round again. 0 for ever new ones."""
 
 
 STILL = Augmentation(views=0, turn=False, flip=False, grey=0.0)
@@ -78,6 +81,8 @@ class Visit(NamedTuple):
 
     row: int
     """Which molecule of the corpus it is of."""
+    place: int
+    """Of its depiction in an album; -1 if it will not come round again."""
     record: Record
     rotations: np.ndarray
     sitter: Sitter
@@ -100,6 +105,7 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         priors: names of the questions that come along.
         augmentation: ``STILL`` draws every view of the set.
         seed: of all random choices.
+        album: keeps the depictions that come round again.
     """
 
     def __init__(
@@ -112,8 +118,9 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         priors: Sequence[str] = PAPER,
         augmentation: Augmentation = STILL,
         seed: int = 0,
+        album: Album | None = None,
     ) -> None:
-        self.corpus, self.renderer, self.depiction = corpus, renderer, depiction
+        self.corpus, self.renderer, self.depiction, self.album = corpus, renderer, depiction, album
         self.rotations, self.priors, self.augmentation, self.seed = rotations, priors, augmentation, seed
 
     def __len__(self) -> int:
@@ -126,25 +133,42 @@ class PictureDataset(Dataset[dict[str, Tensor]]):
         return self.__getitems__([item])[0]
 
     def __getitems__(self, items: Sequence[tuple[int, int]]) -> list[dict[str, Tensor]]:
-        """Several at once, as a loader asks for them: their depictions are drawn together."""
+        """Several at once, as a loader asks for them: those depictions that are not kept are drawn together."""
         visits = [self._visit(*item) for item in items]
-        depictions = self.depiction.together([visit.sitter for visit in visits])
-        return [self._tensors(visit, flat) for visit, flat in zip(visits, depictions, strict=True)]
+        return [self._tensors(visit, flat) for visit, flat in zip(visits, self._depictions(visits), strict=True)]
+
+    def _depictions(self, visits: Sequence[Visit]) -> list[np.ndarray]:
+        """Of each visit, from the album if it is there; what is drawn is put there."""
+        album = self.album
+        if album is None:
+            return [*self.depiction.together([visit.sitter for visit in visits])]
+        found = [album.get(visit.place) if visit.place >= 0 else None for visit in visits]
+        fresh = [visit for visit, kept in zip(visits, found, strict=True) if kept is None]
+        drawn = self.depiction.together([visit.sitter for visit in fresh]) if fresh else np.empty(0)
+        for visit, picture in zip(fresh, drawn, strict=True):
+            if visit.place >= 0:
+                album.put(visit.place, picture)
+        rest = iter(drawn)
+        return [next(rest) if kept is None else kept for kept in found]
 
     def _visit(self, visit: int, index: int) -> Visit:
         rng, how = np.random.default_rng((self.seed, visit, index)), self.augmentation
         record = self.corpus[index]
         mol = parse(record.smiles)
-        rotations, angle = self.rotations, 0.0
+        rotations, angle, place = self.rotations, 0.0, -1
         if how.views:
             rotations = rotations[rng.choice(len(rotations), size=how.views, replace=False)]
         if how.turn:
             angle = float(rng.uniform(0, 360))
             rotations = np.stack([in_plane(rng.uniform(0, 360)) @ rotation for rotation in rotations])
-        return Visit(index, record, rotations, Sitter(mol, angle, record.layout), rng)
+        if how.depictions:
+            number = visit % how.depictions
+            place = number * len(self.corpus) + index
+            angle = float(np.random.default_rng((self.seed, number, index, 1)).uniform(0, 360)) if how.turn else 0.0
+        return Visit(index, place, record, rotations, Sitter(mol, angle, record.layout), rng)
 
     def _tensors(self, visit: Visit, flat: np.ndarray) -> dict[str, Tensor]:
-        row, record, rotations, sitter, rng = visit
+        row, _, record, rotations, sitter, rng = visit
         how = self.augmentation
         pictures = np.concatenate([flat[None], self.renderer(record.geometry, rotations)])
         if how.flip:

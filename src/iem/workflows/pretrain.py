@@ -45,6 +45,8 @@ class Recipe:
     turn: bool = True
     flip: bool = False
     grey: float = 0.0
+    depictions: int = 6
+    """Depictions of a molecule, each turned differently, that come round again; 0 draws a new one at every visit."""
     round: int = 5_000
     """Visits between two validations and checkpoints."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
@@ -69,6 +71,7 @@ PRESETS = {
         standardise=False,
         flip=True,
         grey=0.2,
+        depictions=0,
         round=100_000,
         precision="float32",
     ),

@@ -16,7 +16,9 @@ from timm.layers import convert_sync_batchnorm
 from torch.utils.data import DataLoader
 
 from iem import artifact
+from iem.cache import address
 from iem.chem.priors import PRIORS
+from iem.data.album import Album
 from iem.data.corpus import Corpus
 from iem.data.datasets import STILL, Augmentation, CoarseFirst, PictureDataset, Rounds, TwoSizes, prior_statistics
 from iem.errors import ConfigError, IEMError
@@ -39,6 +41,8 @@ from iem.workflows.training import precision_of, quiet_trainer, run_to_end
 
 VALID_SHARE, VALID_MOST = 0.02, 1_000
 """Held-out part of the corpus: a share of it, but never more molecules than this."""
+ALBUM = ".album"
+"""Ending of the file with the depictions of a training that has not ended."""
 
 
 def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,13 +78,14 @@ def loaders(
     jobs: int | None,
     rank: int = 0,
     ranks: int = 1,
+    album: Album | None = None,
 ) -> tuple[DataLoader, DataLoader]:
     """Batches to learn from, drawn anew at every visit, and batches to choose by, which are always the same.
 
     Each of several processes gets its part of every batch; held-out molecules that cannot be shared out evenly, fewer
     than there are processes, are left out.
     """
-    fine = pictures_of(recipe, molecules, seed, moving=True)
+    fine = pictures_of(recipe, molecules, seed, moving=True, album=album)
     coarse = pictures_of(replace(recipe, size=recipe.size * 2 // 3), molecules, seed, moving=True)
     workers = (os.cpu_count() or 1) if jobs is None or jobs < 0 else jobs
     loading: dict[str, Any] = {
@@ -98,9 +103,20 @@ def loaders(
     )
 
 
-def pictures_of(recipe: Recipe, molecules: Corpus, seed: int, *, moving: bool = False) -> PictureDataset:
+def album_of(recipe: Recipe, molecules: Corpus, seed: int, folder: Path) -> Album | None:
+    """Where the depictions of a training are kept that come round again; None without any, or without room for them."""
+    name = address(molecules.digest, str(seed), str(recipe.depictions), Depiction(recipe.size).signature)
+    path, count = folder / f"depictions-{name[:8]}{ALBUM}", recipe.depictions * len(molecules)
+    return Album(path, recipe.size) if count and Album.fits(path, recipe.size, count) else None
+
+
+def pictures_of(
+    recipe: Recipe, molecules: Corpus, seed: int, *, moving: bool = False, album: Album | None = None
+) -> PictureDataset:
     """Pictures as a recipe wants them and the questions that come along; ``moving`` varies them from visit to visit."""
-    varied = Augmentation(views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey)
+    varied = Augmentation(
+        views=recipe.views, turn=recipe.turn, flip=recipe.flip, grey=recipe.grey, depictions=recipe.depictions
+    )
     return PictureDataset(
         molecules,
         renderer=BallStick(recipe.size),
@@ -109,6 +125,7 @@ def pictures_of(recipe: Recipe, molecules: Corpus, seed: int, *, moving: bool = 
         priors=recipe.priors,
         augmentation=varied if moving else STILL,
         seed=seed,
+        album=album,
     )
 
 
@@ -207,7 +224,8 @@ def train_teacher(
         if jobs is None:
             jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)
         ask(molecules, recipe.priors, jobs=jobs, shown=trainer.is_global_zero)
-        draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs)
+        album = album_of(recipe, molecules, seed, out)
+        draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs, album=album)
         steps = rounds * (recipe.round // recipe.batch_size)
         model = new_model(recipe, molecules, train, seed)
         check_encoder(model, recipe)
@@ -243,6 +261,8 @@ def train_teacher(
                     raise
                 sys.exit(1)  # the first process says it for all
         if trainer.is_global_zero:
+            for old in out.glob(f"*{ALBUM}"):
+                old.unlink()
             write_json(out / "curve.json", watch.curve)
             write_teacher_report(out, watch.curve, molecules, pictures_of(recipe, molecules, seed, moving=True), train)
             say(
