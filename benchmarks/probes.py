@@ -5,8 +5,8 @@ r"""What frozen features know, alone and side by side: does a teacher see what a
 
 ``--teacher NAME=FOLDER`` is a teacher's mean over its 3D views, ``--start NAME=FOLDER`` a student that ``iem teach``
 wrote, or ``default``; ``ecfp`` are ECFP4 counts, ``quick`` and ``descriptors`` RDKit's quick descriptors and all of
-them. ``~`` gives every molecule the features of another one. Each set of features, standardised over the training part
-and put side by side, is given to a linear model; its strength is chosen on the validation part of the scaffold split.
+them. ``~`` gives every molecule the features of another one. Each set of features, side by side and standardised over
+the training part, is given to a linear model; its strength is chosen on the validation part of the scaffold split.
 Two networks know more than one whatever they look at, so a set with pictures is to be compared with one that has a
 second student in their place. The last line is JSON: by table and set the validation and test score.
 """
@@ -35,8 +35,6 @@ from iem.workflows.graphs import make_inputs
 from iem.workflows.metrics import mean_score, scores
 
 STUDENT = "gin"
-LARGEST = 20.0
-"""Standard deviations beyond which a feature is cut: a rare substructure must not rule a linear model."""
 
 
 def student_features(name: str, keys: Sequence[str]) -> np.ndarray:
@@ -49,12 +47,6 @@ def student_features(name: str, keys: Sequence[str]) -> np.ndarray:
     with torch.inference_mode():
         parts = [predictor.student.collate(graphs[first : first + 128]) for first in range(0, len(graphs), 128)]
         return np.concatenate([predictor(part)[0].numpy() for part in parts])
-
-
-def standardised(values: np.ndarray, train: np.ndarray) -> np.ndarray:
-    values = np.nan_to_num(values)
-    std = values[train].std(axis=0)
-    return np.clip((values - values[train].mean(axis=0)) / np.where(std > 1e-6, std, 1), -LARGEST, LARGEST)
 
 
 def named(text: str) -> tuple[str, str]:
@@ -93,11 +85,11 @@ def main() -> None:
         if "quick" in used:
             values["quick"] = np.stack([quick_descriptors(parse(key)) for key in table.keys])
         order = np.random.default_rng(0).permutation(len(table.keys))
+        values = {of: np.nan_to_num(seen) for of, seen in values.items()}
         values |= {f"~{of}": seen[order] for of, seen in values.items()}
-        scaled = {of: standardised(seen, split.train) for of, seen in values.items()}
         found[name] = {}
         for one in wanted:
-            outputs = probe_outputs(np.hstack([scaled[of] for of in one.split("+")]), table.labels, split, task)
+            outputs = probe_outputs(np.hstack([values[of] for of in one.split("+")]), table.labels, split, task)
             marks = [mean_score(scores(task, table.labels[rows], outputs[rows])) for rows in (split.valid, split.test)]
             found[name][one] = [None if mark is None else round(mark, 4) for mark in marks]
             print(f"{name}, {one}: validation {marks[0]:.3f}, test {marks[1]:.3f}", flush=True)

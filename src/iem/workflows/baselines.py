@@ -99,6 +99,9 @@ def untrained_model(kind: str, task: str, *, seed: int, balanced: bool = False) 
 def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: str) -> np.ndarray:
     """Outputs for all molecules of a linear model per target, its strength the best on the validation part.
 
+    No feature is taken beyond what the training part has of it: one that hardly varies there, and does elsewhere, lies
+    thousands of standard deviations away, and would rule the score.
+
     Args:
         values: representation, float (molecules, features).
         labels: float (molecules, targets), NaN where missing.
@@ -108,7 +111,8 @@ def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: st
     Returns:
         float64 (molecules, targets).
     """
-    scaled = StandardScaler().fit(values[split.train]).transform(values)
+    seen = values[split.train]
+    scaled = StandardScaler().fit(seen).transform(values.clip(seen.min(axis=0), seen.max(axis=0)))
     best, chosen = -np.inf, np.zeros(labels.shape)
     for strength in STRENGTHS:
         outputs = np.column_stack([_linear(scaled, column, split.train, task, strength) for column in labels.T])
