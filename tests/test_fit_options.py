@@ -25,7 +25,7 @@ from iem.workflows import distilling, embed, questions, trainings
 from iem.workflows.batching import Molecules, shown
 from iem.workflows.distilling import Distillation, outputs_of, train_student
 from iem.workflows.embed import load_teacher
-from iem.workflows.lessons import Lesson, known_answers, positive_weights
+from iem.workflows.lessons import FeatureJudge, Lesson, known_answers, positive_weights
 from iem.workflows.questions import FLAT, answered
 
 SMILES = [
@@ -253,6 +253,18 @@ def test_what_has_no_label_is_taught_by_the_teacher(tmp_path):
         return float(sum(terms.values()))
 
     assert gap(extra) < 0.8 * gap(None)
+
+
+def test_the_judge_believes_no_feature_beyond_what_it_has_seen():
+    """One that sleeps in the labelled molecules may be awake in those that learn along."""
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(50, 3)).astype(np.float32)
+    seen[:, 2] *= 1e-6
+    judge = FeatureJudge(seen, 1)
+    plain = judge.linear((torch.from_numpy(seen) - judge.mean) / judge.std)
+    assert torch.equal(judge(torch.from_numpy(seen)), plain)
+    assert judge(torch.tensor([[0.0, 0.0, 1.0]])).abs() < 10
+    assert set(judge.state_dict()) == {"mean", "std", "linear.weight", "linear.bias"}
 
 
 def test_without_a_labelled_picture_nobody_judges(tmp_path):

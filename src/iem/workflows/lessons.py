@@ -57,6 +57,9 @@ class Lesson:
 class FeatureJudge(nn.Module):
     """A linear task head on teacher features, standardised over the training molecules that have a picture.
 
+    No feature counts beyond what these have of it: one that is all but dead there may be thousands of their standard
+    deviations away in a molecule without a label that learns along.
+
     Args:
         features: of these molecules, float32 (molecules, dim), at least one.
         tasks: number of targets.
@@ -64,16 +67,20 @@ class FeatureJudge(nn.Module):
 
     mean: Tensor
     std: Tensor
+    least: Tensor
+    most: Tensor
 
     def __init__(self, features: np.ndarray, tasks: int) -> None:
         super().__init__()
         seen = torch.from_numpy(features)
         self.register_buffer("mean", seen.mean(dim=0))
         self.register_buffer("std", seen.std(dim=0, unbiased=False).clamp(min=1e-6))
+        self.register_buffer("least", seen.amin(dim=0), persistent=False)
+        self.register_buffer("most", seen.amax(dim=0), persistent=False)
         self.linear = nn.Linear(features.shape[1], tasks)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.linear((features - self.mean) / self.std)
+        return self.linear((features.clamp(self.least, self.most) - self.mean) / self.std)
 
 
 def lesson_terms(
