@@ -25,9 +25,15 @@ from iem.chem.conformers import (
     given_geometry,
     is_3d,
 )
+from iem.chem.kept import ConformerBank
 from iem.chem.molecules import canonical, parse
 from iem.errors import ConfigError, MoleculeError
+from iem.nn.encoders import ImageEncoder
+from iem.nn.heads import prior_heads
+from iem.nn.teacher import Teacher
 from iem.records import BOND_ORDERS, STATUSES
+from iem.workflows import artists
+from iem.workflows.embed import ImageTeacher
 
 STRAINED = "C1CC23C1C1C2CCN31"  # GDB cage, too strained for any embedding
 HARD = {
@@ -331,3 +337,48 @@ def test_ensemble_signatures_tell_settings_apart():
     some = [EnsembleSettings(), EnsembleSettings(count=3), EnsembleSettings(rmsd=1)]
     some += [EnsembleSettings(conformers=ConformerSettings(seed=1))]
     assert len({each.signature for each in some}) == 4
+
+
+# --- conformers that are kept --------------------------------------------------------------------------------------
+
+
+def test_kept_conformers_are_those_that_were_made(tmp_path):
+    settings = ConformerSettings()
+    made = {key: conformer(parse(key), settings) for key in ("CC(=O)Oc1ccccc1C(=O)O", "C", "c1ccccc1O", "[Na+].[Cl-]")}
+    ConformerBank(settings, root=tmp_path).put(made)
+    ConformerBank(settings, root=tmp_path).put({"CCO": "no conformer found", "CCC": conformer(parse("CCC"), settings)})
+    bank = ConformerBank(settings, root=tmp_path)
+    for key, geometry in made.items():
+        kept = bank.get(key)
+        assert kept.status == geometry.status
+        for one, other in zip(kept[:3], geometry[:3], strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+    assert bank.get("CCO") == "no conformer found"
+    assert bank.get("CCC").status == "etkdg"
+    assert bank.get("CCCC") is None
+    assert ConformerBank(ConformerSettings(seed=1), root=tmp_path).get("C") is None
+    for shard in tmp_path.rglob("*.npz"):
+        shard.write_bytes(shard.read_bytes()[:200])
+    assert ConformerBank(settings, root=tmp_path).get("C") is None
+
+
+def test_another_teacher_looks_at_the_same_conformers(tmp_path, monkeypatch):
+    keys = ["CC(=O)Oc1ccccc1C(=O)O", "c1ccccc1O", "CCO.CCO", "C" * (MOST_DRAWN + 1)]
+
+    def teacher(size):
+        encoder = ImageEncoder("test_resnet")
+        card = {"digest": f"untrained {size}", "view": "3d", "size": size, "view_set": "tetrahedral"}
+        return ImageTeacher(Teacher(encoder, prior_heads(encoder.dim, {"atom": 19}), card))
+
+    monkeypatch.setenv("IEM_CACHE", str(tmp_path / "one"))
+    teacher(32).features(keys, jobs=1)
+    second = teacher(48)
+    monkeypatch.setattr(artists, "conformer", None)  # nobody makes one
+    seen, notes = second.features(keys, jobs=1)
+    monkeypatch.undo()
+    monkeypatch.setenv("IEM_CACHE", str(tmp_path / "other"))
+    fresh, same_notes = second.features(keys, jobs=1)
+    np.testing.assert_array_equal(seen, fresh)
+    assert notes == same_notes
+    assert np.isfinite(seen).all(axis=1).tolist() == [True, True, True, False]

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from zipfile import BadZipFile
@@ -31,31 +31,61 @@ def address(*causes: str) -> str:
     return digest.hexdigest()
 
 
-class FeatureBank:
-    """Feature vectors of molecules under one set of causes (teacher, renderer, conformer settings).
+class Shelf:
+    """A folder of small shards, each some named arrays, written whole and then renamed.
 
-    A folder of small shards, each written whole and then renamed: parallel writers do not disturb each other, and a
-    killed run keeps every shard that it finished. A molecule that could not be drawn is kept too, with its reason and
-    a row of NaN, so that the slowest failures are not repeated.
+    Parallel writers do not disturb each other, and a killed run keeps every shard that it finished.
+
+    Args:
+        folder: made when the first shard is added.
+        names: of the arrays in each shard.
     """
 
-    def __init__(self, causes: Sequence[str], *, root: Path | None = None) -> None:
-        self.folder = (root or cache_dir()) / "features" / address(*causes)
-        self._rows: dict[str, tuple[np.ndarray, str]] = {}
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, names
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        """All shards; a damaged one is removed, which costs its own molecules and no more."""
         for shard in sorted(self.folder.glob("*.npz")):
             try:
                 with shard.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                    keys, features, notes = stored["keys"], stored["features"], stored["notes"]
-            except (
-                OSError,
-                ValueError,
-                KeyError,
-                EOFError,
-                BadZipFile,
-            ):  # a damaged shard costs its own molecules, no more
+                    arrays = {name: stored[name] for name in self.names}
+            except (OSError, ValueError, KeyError, EOFError, BadZipFile):
                 shard.unlink(missing_ok=True)
                 continue
-            self._rows.update(zip(keys.tolist(), zip(features, notes.tolist(), strict=True), strict=True))
+            yield arrays
+
+    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write one more shard.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
+        try:
+            with whole(self.folder / f"{uuid.uuid4().hex}.npz", parents=True) as partial, partial.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+        except OutputError as error:
+            raise OutputError(f"{error} ($IEM_CACHE says where the cache is)") from error
+
+
+class FeatureBank:
+    """Feature vectors of molecules under one set of causes (teacher, renderer, conformer settings).
+
+    A molecule that could not be drawn is kept too, with its reason and a row of NaN, so that the slowest failures are
+    not repeated.
+    """
+
+    def __init__(self, causes: Sequence[str], *, root: Path | None = None) -> None:
+        self._shelf = Shelf((root or cache_dir()) / "features" / address(*causes), ("keys", "features", "notes"))
+        self._rows: dict[str, tuple[np.ndarray, str]] = {}
+        for shard in self._shelf:
+            rows = zip(shard["features"], shard["notes"].tolist(), strict=True)
+            self._rows.update(zip(shard["keys"].tolist(), rows, strict=True))
+
+    @property
+    def folder(self) -> Path:
+        """Where its shards are."""
+        return self._shelf.folder
 
     def __contains__(self, key: str) -> bool:
         return key in self._rows
@@ -73,14 +103,10 @@ class FeatureBank:
         if not rows:
             return
         self._rows.update(rows)
-        shard = self.folder / f"{uuid.uuid4().hex}.npz"
-        try:
-            with whole(shard, parents=True) as partial, partial.open("wb") as file:
-                np.savez(
-                    file,
-                    keys=np.array(list(rows)),
-                    features=np.stack([features for features, _ in rows.values()]).astype(np.float32),
-                    notes=np.array([note for _, note in rows.values()]),
-                )
-        except OutputError as error:
-            raise OutputError(f"{error} ($IEM_CACHE says where the cache is)") from error
+        self._shelf.add(
+            {
+                "keys": np.array(list(rows)),
+                "features": np.stack([features for features, _ in rows.values()]).astype(np.float32),
+                "notes": np.array([note for _, note in rows.values()]),
+            }
+        )

@@ -14,6 +14,9 @@ from iem.render.base import Renderer
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
 
+Coordinates = Geometry | str | None
+"""Of a molecule; the reason why it has none; None where they have yet to be made."""
+
 
 class Drawn(NamedTuple):
     """One molecule's pictures, or why there are none."""
@@ -23,6 +26,8 @@ class Drawn(NamedTuple):
     """uint8 (views, height, width, 3)."""
     note: str
     """Conformer status, or the reason."""
+    made: Coordinates = None
+    """The conformer, or why there is none, if it had to be made."""
 
 
 class Spatial(NamedTuple):
@@ -36,12 +41,19 @@ class Spatial(NamedTuple):
     def signature(self) -> str:
         return f"{self.renderer.signature} {self.view_set} {self.conformers.signature}"
 
-    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+    def __call__(self, smiles: str, geometry: Coordinates) -> Drawn:
+        made = self._embedded(smiles) if geometry is None else None
+        shown = made if geometry is None else geometry
+        if isinstance(shown, Geometry):
+            return Drawn(smiles, self.renderer(shown, rotations(self.view_set)), shown.status, made)
+        assert shown is not None
+        return Drawn(smiles, None, shown, made)
+
+    def _embedded(self, smiles: str) -> Geometry | str:
         try:
-            geometry = geometry or conformer(parse(smiles), self.conformers)
+            return conformer(parse(smiles), self.conformers)
         except MoleculeError as error:
-            return Drawn(smiles, None, error.reason)
-        return Drawn(smiles, self.renderer(geometry, rotations(self.view_set)), geometry.status)
+            return error.reason
 
 
 class Layout(NamedTuple):
@@ -54,7 +66,7 @@ class Layout(NamedTuple):
     def signature(self) -> str:
         return f"{self.renderer.signature} {self.view_set} layout+rdkit({rdBase.rdkitVersion})"
 
-    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+    def __call__(self, smiles: str, geometry: Coordinates) -> Drawn:
         try:
             flat = flat_geometry(parse(smiles))
         except MoleculeError as error:
@@ -71,10 +83,10 @@ class Flat(NamedTuple):
     def signature(self) -> str:
         return self.depiction.signature
 
-    def __call__(self, smiles: str, geometry: Geometry | None) -> Drawn:
+    def __call__(self, smiles: str, geometry: Coordinates) -> Drawn:
         return Drawn(smiles, self.depiction(parse(smiles))[None], "depiction")
 
 
-def draw_some(artist: Spatial | Layout | Flat, chunk: Sequence[tuple[str, Geometry | None]]) -> list[Drawn]:
+def draw_some(artist: Spatial | Layout | Flat, chunk: Sequence[tuple[str, Coordinates]]) -> list[Drawn]:
     """Pictures of several molecules, for one worker."""
     return [artist(smiles, geometry) for smiles, geometry in chunk]

@@ -9,6 +9,7 @@ import torch
 
 from iem.cache import FeatureBank, address
 from iem.chem.conformers import ConformerSettings
+from iem.chem.kept import ConformerBank
 from iem.chem.molecules import canonical, parse
 from iem.errors import MoleculeError
 from iem.nn.teacher import Teacher, find
@@ -16,7 +17,7 @@ from iem.nn.teacher import load_teacher as load_folder
 from iem.records import Geometry
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
-from iem.workflows.artists import Drawn, Flat, Layout, Spatial, draw_some
+from iem.workflows.artists import Coordinates, Drawn, Flat, Layout, Spatial, draw_some
 from iem.workflows.console import progress
 from iem.workflows.engines import in_order, open_engine
 
@@ -53,7 +54,7 @@ class ImageTeacher:
     def features(
         self, keys: Sequence[str], *, given: Mapping[str, Geometry] | None = None, jobs: int = -1
     ) -> tuple[np.ndarray, list[str]]:
-        """Features of molecules named by canonical SMILES, through the cache.
+        """Features of molecules named by canonical SMILES, through the cache, which also keeps their conformers.
 
         Args:
             keys: canonical SMILES; repeated ones cost nothing.
@@ -69,7 +70,9 @@ class ImageTeacher:
         wanted = [key for key in dict.fromkeys(keys) if filed[key] not in bank]
         with progress() as bars:
             bar = bars.add_task("drawing molecules and showing them to the teacher", total=len(wanted))
-            for some in self.look([(key, given.get(key)) for key in wanted], jobs=jobs):
+            kept = ConformerBank(self.artist.conformers) if wanted and isinstance(self.artist, Spatial) else None
+            placed = [(key, given.get(key) or (kept.get(key) if kept else None)) for key in wanted]
+            for some in self.look(placed, jobs=jobs, keep=kept):
                 bank.put({filed[key]: (row, note) for key, row, note in some})
                 bars.advance(bar, len(some))
         rows = [bank[filed[key]] for key in keys]
@@ -85,13 +88,14 @@ class ImageTeacher:
         return given if given and isinstance(self.artist, Spatial) else {}
 
     def look(
-        self, wanted: Sequence[tuple[str, Geometry | None]], *, jobs: int
+        self, wanted: Sequence[tuple[str, Coordinates]], *, jobs: int, keep: ConformerBank | None = None
     ) -> Iterator[list[tuple[str, np.ndarray, str]]]:
         """Features without the cache: molecules by name and coordinates, in order, in chunks.
 
         Args:
             wanted: canonical SMILES and coordinates, embedded if None.
             jobs: processes that embed and draw, where that pays.
+            keep: gets the conformers that are made.
 
         Yields:
             For each molecule of a chunk its name, features ``(dim,)`` (NaN without a picture) and note.
@@ -99,6 +103,8 @@ class ImageTeacher:
         chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
         with open_engine("cores", jobs=1 if len(chunks) < 3 else jobs, address=None) as engine:
             for _, some in in_order(engine, draw_some, chunks, lambda chunk: (self.artist, chunk)):
+                if keep is not None:
+                    keep.put({drawn.key: drawn.made for drawn in some if drawn.made is not None})
                 yield self._judge(some)
 
     def _judge(self, some: Sequence[Drawn]) -> list[tuple[str, np.ndarray, str]]:
