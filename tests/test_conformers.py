@@ -378,7 +378,7 @@ def test_another_teacher_looks_at_the_same_conformers(tmp_path, monkeypatch):
     seen, notes = second.features(keys, jobs=1)
     monkeypatch.undo()
     monkeypatch.setenv("IEM_CACHE", str(tmp_path / "other"))
-    fresh, same_notes = second.features(keys, jobs=1)
+    fresh, same_notes = ImageTeacher(second.teacher).features(keys, jobs=1)
     np.testing.assert_array_equal(seen, fresh)
     assert notes == same_notes
     assert np.isfinite(seen).all(axis=1).tolist() == [True, True, True, False]

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -55,15 +56,15 @@ class Shelf:
                 continue
             yield arrays
 
-    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write one more shard.
+    def add(self, arrays: Mapping[str, Any]) -> None:
+        """Write one more shard, of NumPy arrays by name.
 
         Raises:
             OutputError: the cache cannot be written.
         """
         try:
             with whole(self.folder / f"{uuid.uuid4().hex}.npz", parents=True) as partial, partial.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
+                np.savez(file, **arrays)
         except OutputError as error:
             raise OutputError(f"{error} ($IEM_CACHE says where the cache is)") from error
 

@@ -1,6 +1,7 @@
 """A teacher at work: SMILES in, pictures drawn, feature vectors out."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import final
 
@@ -70,7 +71,7 @@ class ImageTeacher:
         wanted = [key for key in dict.fromkeys(keys) if filed[key] not in bank]
         with progress() as bars:
             bar = bars.add_task("drawing molecules and showing them to the teacher", total=len(wanted))
-            kept = ConformerBank(self.artist.conformers) if wanted and isinstance(self.artist, Spatial) else None
+            kept = None if set(wanted) <= set(given) else self._conformers
             placed = [(key, given.get(key) or (kept.get(key) if kept else None)) for key in wanted]
             for some in self.look(placed, jobs=jobs, keep=kept):
                 bank.put({filed[key]: (row, note) for key, row, note in some})
@@ -78,6 +79,11 @@ class ImageTeacher:
         rows = [bank[filed[key]] for key in keys]
         features = np.stack([row for row, _ in rows]) if rows else np.zeros((0, self.teacher.dim), np.float32)
         return features, [note for _, note in rows]
+
+    @cached_property
+    def _conformers(self) -> ConformerBank | None:
+        """Those that were made before, read once; None where pictures need none."""
+        return ConformerBank(self.artist.conformers) if isinstance(self.artist, Spatial) else None
 
     def unseen(self, keys: Sequence[str], *, given: Mapping[str, Geometry] | None = None) -> list[str]:
         """Those of some molecules that the cache does not hold; the arguments are those of ``features``."""

@@ -80,10 +80,10 @@ def loaders(
     ranks: int = 1,
     album: Album | None = None,
 ) -> tuple[DataLoader, DataLoader]:
-    """Batches to learn from, drawn anew at every visit, and batches to choose by, which are always the same.
+    """Batches to learn from, drawn when they are visited but for what an album keeps, and batches to choose by.
 
-    Each of several processes gets its part of every batch; held-out molecules that cannot be shared out evenly, fewer
-    than there are processes, are left out.
+    The latter are always the same. Each of several processes gets its part of every batch; held-out molecules that
+    cannot be shared out evenly, fewer than there are processes, are left out.
     """
     fine = pictures_of(recipe, molecules, seed, moving=True, album=album)
     coarse = pictures_of(replace(recipe, size=recipe.size * 2 // 3), molecules, seed, moving=True)
