@@ -29,12 +29,15 @@ SMILES = [
 LABELS = torch.tensor([[float(len(text))] for text in SMILES]) / 10
 
 
+def made(teacher_folder, **options):
+    torch.manual_seed(0)
+    options = {"dim": 16, "tasks": 1, "task": "regression", "ke": 0.5, "te": 0.25, "jobs": 1} | options
+    return iem.Distiller(SMILES, teacher=str(teacher_folder), **options)
+
+
 @pytest.fixture(scope="module")
 def distiller(teacher_folder):
-    torch.manual_seed(0)
-    return iem.Distiller(
-        SMILES, dim=16, tasks=1, task="regression", teacher=str(teacher_folder), ke=0.5, te=0.25, jobs=1
-    )
+    return made(teacher_folder)
 
 
 def test_five_lines_in_a_plain_loop(distiller):
@@ -55,20 +58,29 @@ def test_five_lines_in_a_plain_loop(distiller):
     assert distiller.logits(net(graphs)).shape == LABELS.shape
 
 
-def test_the_terms_are_equations_5_to_8(distiller, teacher_folder):
+@pytest.mark.parametrize("space", ["raw", "roots"])
+def test_the_terms_are_equations_5_to_8(teacher_folder, space):
+    distiller = made(teacher_folder, space=space)
     torch.manual_seed(1)
     rows, features = [3, 0, 7], torch.randn(3, 16)
     labels = torch.tensor([[0.5], [float("nan")], [1.0]])
     loss = distiller(features, [SMILES[row] for row in rows], labels)
     teacher = iem.load_teacher(teacher_folder)
     seen = torch.from_numpy(teacher.embed([SMILES[row] for row in rows], jobs=1))
-    projected = distiller.project(features)
+    projected = met = distiller.project(features)
+    judged = seen
+    if space == "roots":
+        every = torch.from_numpy(teacher.embed(SMILES, jobs=1)).sqrt()
+        usual = float(every.var(dim=0, correction=0).mean().sqrt())
+        unit = every.std(dim=0, correction=0).clamp(min=max(1e-6, usual / 10))
+        met = (projected * unit + every.mean(dim=0)) * (projected * unit + every.mean(dim=0)).abs()
+        judged = (seen.sqrt() - every.mean(dim=0)) / unit
     atoms = torch.tensor([parse(SMILES[row]).GetNumAtoms() for row in rows])
     known = {"geometry": torch.arange(60) < 3 * atoms[:, None]}
-    wanted = {f"ke_{k}": v for k, v in knowledge_enhancer(teacher.teacher.heads, projected, seen, known).items()}
-    wanted["te"] = task_enhancer(distiller.head(projected), distiller.judge(seen))
+    wanted = {f"ke_{k}": v for k, v in knowledge_enhancer(teacher.teacher.heads, met, seen, known).items()}
+    wanted["te"] = task_enhancer(distiller.head(projected), distiller.judge(judged))
     wanted["task"] = task_loss(distiller.head(projected), labels, "regression")
-    wanted["judge"] = task_loss(distiller.judge(seen), labels, "regression")
+    wanted["judge"] = task_loss(distiller.judge(judged), labels, "regression")
     assert wanted.keys() == loss.parts.keys()
     for name, value in wanted.items():
         torch.testing.assert_close(loss.parts[name], value.detach())
@@ -98,6 +110,8 @@ def test_molecules_that_cannot_be_drawn(teacher_folder):
     assert set(alone.parts) == {"task"}
     with pytest.raises(MoleculeError):
         iem.Distiller(["C1CC"], **options)
+    with pytest.raises(ConfigError, match="space is 'halls', but it must be one of roots, raw"):
+        iem.Distiller(SMILES, **options, space="halls")
 
 
 # students of one's own

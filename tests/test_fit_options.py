@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.linear_model import Ridge
 
 import iem
 from iem import artifact
@@ -18,6 +19,7 @@ from iem.errors import ArtifactError, ConfigError, TableError
 from iem.losses.enhancers import answer_units, knowledge_enhancer, task_loss
 from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import prior_heads
+from iem.nn.scale import FeatureScale
 from iem.students import architectures as architectures  # registers the students
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
@@ -27,6 +29,7 @@ from iem.workflows.distilling import Distillation, outputs_of, train_student
 from iem.workflows.embed import load_teacher
 from iem.workflows.lessons import FeatureJudge, Lesson, known_answers, positive_weights
 from iem.workflows.questions import FLAT, answered
+from iem.workflows.scales import common_scale
 
 SMILES = [
     *("CCO", "CCCO", "CC(C)O", "CCCCO", "CC(C)CO", "OCCO", "CC(O)CO", "c1ccccc1O", "OCc1ccccc1", "CC(=O)O", "CCC(=O)O"),
@@ -255,6 +258,42 @@ def test_what_has_no_label_is_taught_by_the_teacher(tmp_path):
     assert gap(extra) < 0.8 * gap(None)
 
 
+def test_a_student_that_knows_something_begins_at_the_best_linear_guess(tmp_path):
+    table, predictor = molecules(), new_predictor("regression")
+    rows = np.arange(18)
+    fresh = copy.deepcopy(predictor.state_dict())
+    assert common_scale(predictor, table, rows[:0], knows=True) is None
+    common_scale(predictor, table, rows, knows=False)
+    assert all(torch.equal(value, fresh[name]) for name, value in predictor.state_dict().items())
+    scale = common_scale(predictor, table, rows, knows=True)
+    predictor.eval()
+    batch = next(iter(table.loader(predictor.student, rows, batch_size=18, shuffle_seed=None)))
+    with torch.no_grad():
+        embedded, guess = predictor.student(batch.graphs).double().numpy(), predictor(batch.graphs)[0].numpy()
+    unit = embedded.std(axis=0).clip(1e-6)
+    wanted = scale(torch.from_numpy(table.features)).double().numpy()
+    referee = Ridge(alpha=0.1 * 18).fit(embedded / unit, wanted)
+    np.testing.assert_allclose(guess, referee.predict(embedded / unit), atol=1e-3)
+    changed = {name for name, value in predictor.state_dict().items() if not torch.equal(value, fresh[name])}
+    assert changed == {"project.weight", "project.bias"}
+
+
+def test_student_and_teacher_meet_where_they_are_told(tmp_path):
+    """Raw, as in the paper; at roots of these molecules; or where the student has met this teacher before."""
+    table, heads, curves = molecules(), heads_of_a_teacher(), {}
+    known = FeatureScale.of(table.features * 100)
+    for name, space, scale in (("raw", "raw", known), ("roots", "roots", None), ("before", "roots", known)):
+        lesson = replace(LESSON, space=space, lr=1e-9, epochs=1, norms="kept")
+        predictor = new_predictor("regression")
+        project, rows = predictor.project.weight.clone(), np.arange(12)
+        options = {"heads": heads, "checkpoint": tmp_path / name, "tick": lambda *_: None, "scale": scale}
+        curve = train_student(predictor, table, rows, rows, lesson, **options).curve[0]
+        curves[name] = curve["ke_property"]
+        assert torch.allclose(predictor.project.weight, project, atol=1e-6) == (name != "roots")
+    assert curves["roots"] < 0.6 * curves["raw"]
+    assert curves["roots"] < 0.1 * curves["before"]
+
+
 def test_the_judge_believes_no_feature_beyond_what_it_has_seen():
     """One that sleeps in the labelled molecules may be awake in those that learn along."""
     rng = np.random.default_rng(0)
@@ -440,6 +479,8 @@ def test_every_prior_weighs_alike_in_units_of_the_teachers_answers(tmp_path):
         ({"image_fraction": 0}, "--image-fraction is 0, but it must be more than 0 and at most 1"),
         ({"image_fraction": 0.5, "teacher": "priors"}, "--teacher priors shows no pictures; leave out one of the two"),
         ({"te": 0.5, "teacher": "priors"}, "--te is 0.5, but --teacher priors shows no pictures to judge"),
+        ({"space": "raw", "teacher": "none"}, "--space is 'raw', but --teacher none shows no pictures"),
+        ({"space": "half-way"}, "--space is 'half-way', but it must be one of roots, raw"),
         ({"ke_scale": "unit", "teacher": "priors"}, "--ke-scale is 'unit', but --teacher priors shows no pictures"),
         ({"schedule": "cosin"}, "--schedule is 'cosin', but it must be one of constant, one-cycle, cosine"),
     ],

@@ -10,6 +10,7 @@ from rdkit import Chem
 
 import iem
 from iem.nn.heads import prior_heads
+from iem.nn.scale import FeatureScale
 from iem.students import fused
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
@@ -55,8 +56,10 @@ def test_frozen_heads_follow_the_student_to_its_device_and_the_teacher_stays() -
     heads = prior_heads(512, {"atom": 19})
     predictor = Predictor(build_student("gin:width=8,layers=1"), tasks=1, task="regression")
     lesson = Lesson.of(FitRecipe(lr=1e-3, ke=0.1, te=0.0), task="regression", seed=0)
-    learning = Distillation(predictor, lesson, heads=heads, judge=None, auxiliary=None, positive=None, units=None)
-    teaching = Teaching(predictor, heads, TeachRecipe(ke=1.0), heads, torch.ones(512))
+    learning = Distillation(
+        predictor, lesson, heads=heads, judge=None, auxiliary=None, positive=None, units=None, scale=None
+    )
+    teaching = Teaching(predictor, heads, TeachRecipe(ke=1.0), heads, FeatureScale(512))
     for module in (learning, teaching):
         module.to("meta").on_fit_start()
         assert {weight.device.type for weight in module.frozen[0].parameters()} == {"meta"}

@@ -3,6 +3,7 @@
 import copy
 
 import huggingface_hub.constants as hub
+import numpy as np
 import pytest
 import timm
 import torch
@@ -15,6 +16,7 @@ from iem.nn import teacher
 from iem.nn.convolutions import SmallConvolution, with_small_convolutions
 from iem.nn.encoders import ImageEncoder, pretrained_encoder
 from iem.nn.heads import PriorHead, prior_heads
+from iem.nn.scale import FeatureScale
 from iem.nn.teacher import Teacher, load_teacher
 
 SIZES = {"atom": 19, "bond": 4, "geometry": 60, "property": 8}
@@ -198,6 +200,24 @@ def test_a_teacher_with_mis_shaped_tensors_is_refused(tmp_path, teacher_folder):
     artifact.save(tmp_path, tensors, card, kind="teacher")
     with pytest.raises(ArtifactError, match=r"missing: heads.bond.second.bias.*heads.atom.second.weight is \(3, 3\)"):
         load_teacher(tmp_path)
+
+
+def test_a_scale_is_roots_in_standard_units_and_leads_back():
+    rng = np.random.default_rng(0)
+    features = np.maximum(rng.normal(size=(400, 6)), 0).astype(np.float32) ** 4
+    features[:, 4] -= 1  # of a network that does not end in ReLU
+    features[:, 5] = 0
+    features[7, 5] = 1e-4
+    scale = FeatureScale.of(features)
+    learned = scale(torch.from_numpy(features))
+    torch.testing.assert_close(learned[:, :5].mean(dim=0), torch.zeros(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(learned[:, :5].std(dim=0, correction=0), torch.ones(5))
+    roots = np.sign(features) * np.sqrt(np.abs(features))
+    usual = np.sqrt(roots.var(axis=0).mean())
+    assert float(scale.std[5]) == pytest.approx(usual / 10), "a feature that sleeps is not blown up"
+    torch.testing.assert_close(scale.back(learned), torch.from_numpy(features), atol=1e-6, rtol=1e-4)
+    constant = FeatureScale.of(np.ones((3, 2), np.float32))
+    assert torch.isfinite(constant(torch.ones(1, 2))).all()
 
 
 def test_teacher_is_frozen_from_birth():

@@ -11,11 +11,13 @@ from iem import artifact
 from iem.cli import main
 from iem.data.corpus import Corpus
 from iem.errors import ArtifactError, ConfigError
+from iem.nn.scale import FeatureScale
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import find_start
 from iem.workflows import rounds, teaching
 from iem.workflows.embed import load_teacher
+from iem.workflows.scales import scale_of
 from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.teaching import Lessons, Teaching, corpus_features, teach_student
 
@@ -52,18 +54,47 @@ def test_a_student_is_asked_what_the_formulas_say(corpus, teacher_folder):
     lessons = Lessons(molecules, student, (), features)
     batch = lessons.together([lessons[0, row] for row in range(6)])
     predictor = Predictor(student, tasks=1, task="regression").eval()
-    unit = torch.full((guide.teacher.dim,), 2.0)
-    module = Teaching(predictor, torch.nn.ModuleDict(), TINY, guide.teacher.heads, unit)
+    scale = FeatureScale.of(features[[0, 1, 2, 4, 5, 6, 7]])
+    module = Teaching(predictor, torch.nn.ModuleDict(), TINY, guide.teacher.heads, scale)
     terms, weights = module.terms(batch)
     assert set(terms) == {"features", *(f"ke_{name}" for name in guide.teacher.heads)}
     assert weights["features"] == 1.0
     assert weights["ke_atom"] == 0.5
     rows = [0, 1, 2, 4, 5]
     own, seen = predictor(batch.graphs)[0][rows], torch.from_numpy(features[rows]).float()
-    gap = (own - seen).abs() / 2
-    torch.testing.assert_close(terms["features"], torch.where(gap < 1, gap.square() / 2, gap - 0.5).mean())
-    head = guide.teacher.heads["bond"]
-    torch.testing.assert_close(terms["ke_bond"], (head(own) - head(seen)).abs().mean())
+    roots = seen.sign() * seen.abs().sqrt()
+    torch.testing.assert_close(terms["features"], (own - (roots - scale.mean) / scale.std).square().mean())
+    head, met = guide.teacher.heads["bond"], own * scale.std + scale.mean
+    torch.testing.assert_close(terms["ke_bond"], (head(met.sign() * met.square()) - head(seen)).abs().mean())
+
+
+def test_a_student_comes_to_see_what_the_teacher_sees(corpus, tmp_path):
+    """It did not once: a unit of the teacher's features was a tenth of what its linear layer makes by itself."""
+    recipe = replace(TINY, visits=800, round=400, ke=0.0, priors=0.0, lr=0.01)
+    taught(corpus, tmp_path / "run", "default", recipe)
+    curve = json.loads((tmp_path / "run" / "curve.json").read_text())
+    assert curve[-1]["train/features"] < 0.5  # of the variance; the mean would leave 1
+    questions = replace(TINY, visits=400, round=400, features=0.0, ke=0.0, lr=0.01)
+    taught(corpus, tmp_path / "start", "none", questions)
+    still = replace(TINY, visits=16, ke=0.0, priors=0.0, lr=1e-9)
+    losses = {}
+    for start in ("none", str(tmp_path / "start")):
+        out = tmp_path / f"still {start == 'none'}"
+        taught(corpus, out, "default", still, start=start)
+        losses[start == "none"] = json.loads((out / "curve.json").read_text())[0]["train/features"]
+    assert losses[False] < 0.5 * losses[True], "who knows something begins at the best linear guess"
+
+
+def test_the_form_in_which_features_were_learned_stays_with_the_student(corpus, teacher_folder, tmp_path):
+    tensors, _ = taught(corpus, tmp_path / "run", teacher_folder)
+    start, guide = find_start(str(tmp_path / "run"), SMALL), load_teacher(teacher_folder)
+    scale = scale_of(start, guide.causes)
+    assert torch.equal(scale.std, tensors["scale.std"])
+    assert scale_of(start, load_teacher(teacher_folder, view="flat").causes) is None
+    assert scale_of(None, guide.causes) is None
+    again, _ = taught(corpus, tmp_path / "again", teacher_folder, replace(TINY, lr=1e-9), start=str(tmp_path / "run"))
+    assert torch.equal(again["scale.mean"], tensors["scale.mean"])
+    torch.testing.assert_close(again["project.weight"], tensors["project.weight"], rtol=0, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -83,7 +114,7 @@ def test_a_resumed_lesson_equals_an_unbroken_one(corpus, teacher_folder, tmp_pat
             taught(corpus, tmp_path / "broken", teacher_folder)
     again, _ = taught(corpus, tmp_path / "broken", teacher_folder)
     assert tensors.keys() == again.keys()
-    assert {name.partition(".")[0] for name in tensors} == {"student", "project"}
+    assert {name.partition(".")[0] for name in tensors} == {"student", "project", "scale"}
     assert all(torch.equal(tensors[name], again[name]) for name in tensors)
     assert [point["visits"] for point in card["curve"]] == [16, 32, 48]
     assert card["teacher"] == load_teacher(teacher_folder).teacher.card["digest"]

@@ -16,7 +16,7 @@ from iem.artifact import CARD, WEIGHTS
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, MoleculeError
 from iem.workflows.console import console
-from iem.workflows.fit import ClassWeights, Joining, Norms, Scale, Schedule, View, fit
+from iem.workflows.fit import ClassWeights, Joining, Norms, Scale, Schedule, Space, View, fit
 from iem.workflows.model import Model
 
 
@@ -45,6 +45,7 @@ class _Estimator(BaseEstimator):
         norms: Norms | None = None,
         ke: float | None = None,
         te: float | None = None,
+        space: Space | None = None,
         ke_scale: Scale | None = None,
         ramp: float | None = None,
         class_weights: ClassWeights | None = None,
@@ -69,6 +70,7 @@ class _Estimator(BaseEstimator):
         self.norms = norms
         self.ke = ke
         self.te = te
+        self.space = space
         self.ke_scale = ke_scale
         self.ramp = ramp
         self.class_weights = class_weights

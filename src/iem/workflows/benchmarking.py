@@ -34,7 +34,7 @@ from iem.workflows.embed import load_teacher
 from iem.workflows.engines import in_order, open_engine
 from iem.workflows.fit import PRESETS, FitRecipe
 from iem.workflows.fitting import resolved
-from iem.workflows.methods import METHODS
+from iem.workflows.methods import METHODS, PICTURES
 from iem.workflows.metrics import METRICS, mean_score, scores
 from iem.workflows.schooling import Classroom, outputs_by
 
@@ -121,7 +121,7 @@ class Protocol:
     def settings(self, run: Run) -> dict[str, Any]:
         """Everything that the score of a run depends on."""
         method = METHODS[run.method]
-        taught = method.sees in ("3d", "2d", "flat") or method.priors
+        taught = method.sees in PICTURES or method.priors
         depends: dict[str, Any] = {
             **run._asdict(),
             "split": self.split,
@@ -137,6 +137,7 @@ class Protocol:
                 "ke_scale": method.ke,
                 "te": method.te,
                 "te_head": method.te,
+                "space": method.ke or method.te,
                 "ramp": method.ke or method.te or method.priors,
                 "norms": self.lesson(run).norms == "kept",
             }

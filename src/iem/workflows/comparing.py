@@ -20,7 +20,7 @@ from iem.workflows.console import say
 from iem.workflows.methods import METHODS
 
 BASELINE = "plain"
-OF_THE_METHOD = ("ke", "ke_scale", "te", "te_head", "ramp", "lr", "norms")
+OF_THE_METHOD = ("ke", "ke_scale", "te", "te_head", "space", "ramp", "lr", "norms")
 """Settings of a recipe that belong to a method: the teacher's, and what a head start changes."""
 LEAST = 3
 """Seeds from which a difference is tested."""

@@ -1,7 +1,7 @@
 """The teacher's part in a training loop of one's own: eq. 5 to 8 as one loss module."""
 
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import numpy as np
 import torch
@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from iem.chem.molecules import canonical, parse
 from iem.errors import ConfigError, MoleculeError
 from iem.losses.terms import Loss, weigh
+from iem.nn.scale import FeatureScale
 from iem.workflows.embed import load_teacher
+from iem.workflows.fit import Space
 from iem.workflows.lessons import FeatureJudge, lesson_terms
+from iem.workflows.settings import check_choice
 
 
 @final
@@ -31,6 +34,8 @@ class Distiller(nn.Module):
         teacher: name or folder.
         ke: λ_KE.
         te: λ_TE.
+        space: where the network and the teacher meet, as in ``iem.fit``: at square ``roots`` of the teacher's features
+            in standard units, or at these features ``raw``, as in the paper.
         jobs: processes that draw; -1 is one per core.
 
     Raises:
@@ -55,9 +60,11 @@ class Distiller(nn.Module):
         teacher: str = "default",
         ke: float = 0.1,
         te: float = 0.1,
+        space: Space = "roots",
         jobs: int = -1,
     ) -> None:
         super().__init__()
+        check_choice("space", space, get_args(Space))
         keys = [canonical(parse(text)) for text in smiles]
         guide = load_teacher(teacher)
         features, _ = guide.features(keys, jobs=jobs)
@@ -72,7 +79,8 @@ class Distiller(nn.Module):
         self.register_buffer("features", torch.from_numpy(features), persistent=False)
         self.frozen = [guide.teacher.heads]  # in a list: neither trained nor saved
         self.project, self.head = nn.Linear(dim, guide.teacher.dim), nn.Linear(guide.teacher.dim, tasks)
-        self.judge = FeatureJudge(seen, tasks)
+        self.scale = FeatureScale.of(seen) if space == "roots" else None
+        self.judge = FeatureJudge(seen if self.scale is None else self.scale(torch.from_numpy(seen)).numpy(), tasks)
 
     def logits(self, features: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch tasks"]:
         """Task logits from the network's features: what is needed after training, of all of this."""
@@ -104,6 +112,7 @@ class Distiller(nn.Module):
             judge=self.judge,
             ke=self.ke,
             te=self.te,
+            scale=self.scale,
         )
         return weigh(terms, weights)
 

@@ -16,12 +16,14 @@ from iem.errors import ContractError
 from iem.losses.enhancers import answer_units
 from iem.losses.terms import masked_mean, weigh
 from iem.nn.heads import prior_heads
+from iem.nn.scale import FeatureScale
 from iem.report.text import plural
 from iem.students.predictor import Predictor
 from iem.workflows.batching import Molecules
 from iem.workflows.checkpoint import Checkpoints
 from iem.workflows.lessons import FeatureJudge, Lesson, known_answers, lesson_terms, positive_weights
 from iem.workflows.metrics import mean_score, scores
+from iem.workflows.scales import common_scale
 from iem.workflows.training import on_device, one_thread, quiet_trainer, run_to_end
 
 EVALUATION_BATCH = 256
@@ -41,6 +43,7 @@ class Distillation(lightning.LightningModule):
         auxiliary: heads of the student's own for the answers that come with the molecules.
         positive: weights of positives, by target.
         units: of the teacher's answers, by prior.
+        scale: the form in which the teacher's features are learned; as they are, if None.
     """
 
     positive: Tensor | None
@@ -55,10 +58,11 @@ class Distillation(lightning.LightningModule):
         auxiliary: nn.ModuleDict | None,
         positive: Tensor | None,
         units: Mapping[str, float] | None,
+        scale: FeatureScale | None,
     ) -> None:
         super().__init__()
         self.predictor, self.lesson, self.judge, self.auxiliary = predictor, lesson, judge, auxiliary
-        self.units = units
+        self.units, self.scale = units, scale
         self.register_buffer("positive", positive, persistent=False)
         self.frozen = [] if heads is None else [heads]  # in a list: neither trained nor saved with the student
         self.outputs: list[Tensor] = []
@@ -88,6 +92,7 @@ class Distillation(lightning.LightningModule):
             te=self.lesson.te,
             positive=self.positive,
             units=self.units,
+            scale=self.scale,
         )
         if self.auxiliary is not None:
             for name, head in self.auxiliary.items():
@@ -209,6 +214,7 @@ def train_student(
     checkpoint: Path,
     tick: Callable[[int, float], None],
     extra: np.ndarray | None = None,
+    scale: FeatureScale | None = None,
 ) -> Trained:
     """Train one student, going on from the checkpoint if there is one.
 
@@ -222,18 +228,25 @@ def train_student(
         checkpoint: file that holds the state of an unfinished training.
         tick: called after each epoch with its number and validation score.
         extra: rows without labels that learn along, one for each of ``train`` in a step.
+        scale: the form in which the student has learned these features before; that of these molecules, if None.
     """
     torch.manual_seed(lesson.seed)
+    learners = train if extra is None else np.concatenate([train, extra])
+    if lesson.space == "raw":
+        scale = None
+    elif scale is None:
+        scale = common_scale(predictor, molecules, pictured(molecules, learners), knows=lesson.norms == "kept")
     judge = None
     if lesson.te and lesson.te_head == "own":
         seen = molecules.features[pictured(molecules, train)]
         if len(seen):
+            seen = seen if scale is None else scale(torch.from_numpy(seen)).numpy()
             judge = FeatureJudge(seen, molecules.labels.shape[1])
         else:  # what has no picture among the labelled has nothing to learn an opinion from
             lesson = replace(lesson, te=0.0)
     units = None
     if heads is not None and lesson.ke and lesson.ke_scale == "unit":
-        rows = pictured(molecules, train if extra is None else np.concatenate([train, extra]))
+        rows = pictured(molecules, learners)
         features, atoms = torch.from_numpy(molecules.features[rows]), torch.from_numpy(molecules.atoms[rows])
         units = answer_units(heads, features, known_answers(heads, atoms))
     sizes = {name: values.shape[1] for name, (values, _) in molecules.answers.items()}
@@ -253,7 +266,16 @@ def train_student(
     trainer = quiet_trainer(max_epochs=lesson.epochs, callbacks=[curve, best, keeper])
     run_to_end(
         trainer,
-        Distillation(predictor, lesson, heads=heads, judge=judge, auxiliary=auxiliary, positive=positive, units=units),
+        Distillation(
+            predictor,
+            lesson,
+            heads=heads,
+            judge=judge,
+            auxiliary=auxiliary,
+            positive=positive,
+            units=units,
+            scale=scale,
+        ),
         molecules.loader(student, train, batch_size=lesson.batch_size, shuffle_seed=lesson.seed, extra=extra),
         molecules.loader(student, valid, batch_size=EVALUATION_BATCH, shuffle_seed=None),
         checkpoint=checkpoint,

@@ -12,6 +12,7 @@ Scale = Literal["none", "unit"]
 ClassWeights = Literal["none", "balanced"]
 Schedule = Literal["constant", "one-cycle", "cosine"]
 Norms = Literal["batch", "kept"]
+Space = Literal["roots", "raw"]
 Joining = Literal["auto", "beside", "none"]
 
 
@@ -34,6 +35,9 @@ class FitRecipe:
     te: float | Literal["auto"] = 0.1
     """λ_TE of eq. 8; ``auto`` is searched on the validation part."""
     te_head: Literal["own", "shared"] = "own"
+    space: Space = "roots"
+    """Where student and teacher meet: at square ``roots`` of the teacher's features in standard units, from the best
+    linear guess on if the student has learned before; or at these features as they are, ``raw``."""
     ke_scale: Scale = "none"
     """``unit``: every prior of L_KE counts in mean absolute deviations of the teacher's answers to it."""
     ramp: float = 0.0
@@ -89,12 +93,13 @@ LR = {False: 1e-3, True: 3e-4}
 
 PRESETS = {
     "default": FitRecipe(),
-    "paper": FitRecipe(lr=1e-3, patience=None, dropout=0.5, te_head="shared", precision="float32"),
+    "paper": FitRecipe(lr=1e-3, patience=None, dropout=0.5, te_head="shared", space="raw", precision="float32"),
 }
 """``paper``: section 4.1 (5-layer GIN of width 300, 100 epochs, batch 32, Adam at 0.001, dropout as in Hu et al.)."""
 
 CHOICES = {
     "ke_scale": get_args(Scale),
+    "space": get_args(Space),
     "class_weights": get_args(ClassWeights),
     "schedule": get_args(Schedule),
     "norms": get_args(Norms),
@@ -129,6 +134,7 @@ def fit(
     norms: Norms | None = None,
     ke: float | Literal["auto"] | None = None,
     te: float | Literal["auto"] | None = None,
+    space: Space | None = None,
     ke_scale: Scale | None = None,
     ramp: float | None = None,
     class_weights: ClassWeights | None = None,
@@ -183,6 +189,9 @@ def fit(
         ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
             among 0, 0.001, 0.01, 0.1, 1 and 5, in twelve further trainings at most.
         te: Weight of the task enhancer, λ_TE [0.1]; likewise. One of the two at 0 leaves the other alone (Table 6).
+        space: Where student and teacher meet: at square "roots" of the teacher's features in standard units, which a
+            student with a head start begins with the best linear guess at; or at its features "raw", as in the paper
+            [roots].
         ke_scale: "unit" divides the knowledge enhancer's distance of each prior by the mean absolute deviation of the
             teacher's answers, so that all priors count alike ["none", as eq. 5].
         ramp: Epochs over which both weights grow from 0 [0].
@@ -208,6 +217,7 @@ def fit(
         "norms": norms,
         "ke": ke,
         "te": te,
+        "space": space,
         "ke_scale": ke_scale,
         "ramp": ramp,
         "class_weights": class_weights,
@@ -228,8 +238,12 @@ def fit(
         chosen["patience"] = None
     if chosen.get("batch_size") == 1:
         raise ConfigError("--batch-size", 1, "batch normalisation needs at least two molecules per step")
-    if teacher in PICTURELESS and chosen.get("ke_scale", "none") != "none":
-        raise ConfigError("--ke-scale", ke_scale, f"--teacher {teacher} shows no pictures; leave out one of the two")
+    if teacher in PICTURELESS:
+        rule = f"--teacher {teacher} shows no pictures; leave out one of the two"
+        if chosen.get("ke_scale", "none") != "none":
+            raise ConfigError("--ke-scale", ke_scale, rule)
+        if space is not None:
+            raise ConfigError("--space", space, rule)
     if teacher == "priors":
         if te:
             raise ConfigError(

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from iem.losses.enhancers import knowledge_enhancer, task_enhancer, task_loss
 from iem.nn.heads import PriorHead
-from iem.workflows.fit import ClassWeights, FitRecipe, Norms, Scale, Schedule
+from iem.nn.scale import FeatureScale
+from iem.workflows.fit import ClassWeights, FitRecipe, Norms, Scale, Schedule, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class Lesson:
     student's task head, as the paper draws it."""
     ke_scale: Scale = "none"
     """``unit``: every prior of L_KE counts in mean absolute deviations of the teacher's answers."""
+    space: Space = "raw"
+    """Where student and teacher meet; see ``FitRecipe``."""
     ramp: float = 0.0
     """Epochs over which the weights grow linearly from 0 to what they are."""
     class_weights: ClassWeights = "none"
@@ -97,6 +100,7 @@ def lesson_terms(
     te: float,
     positive: Float[Tensor, " tasks"] | None = None,
     units: Mapping[str, float] | None = None,
+    scale: FeatureScale | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """The terms of eq. 8 by name, and their weights; those that do not apply are not there.
 
@@ -113,6 +117,8 @@ def lesson_terms(
         te: λ_TE.
         positive: see ``task_loss``; the judge learns under the same weights as the student.
         units: see ``knowledge_enhancer``.
+        scale: the form in which the student learns the teacher's features, and in which the judge sees them; as they
+            are, if None.
     """
     terms, weights = {"task": task_loss(logits, labels, task, positive)}, {"task": 1.0}
     pictured = ~seen.isnan().any(dim=1)
@@ -121,11 +127,12 @@ def lesson_terms(
     seen = seen[pictured]
     if ke and heads is not None:
         known = known_answers(heads, atoms[pictured])
-        knowledge = knowledge_enhancer(heads, features[pictured], seen, known, units)
+        own = features[pictured] if scale is None else scale.back(features[pictured])
+        knowledge = knowledge_enhancer(heads, own, seen, known, units)
         terms |= {f"ke_{name}": term for name, term in knowledge.items()}
         weights |= dict.fromkeys((f"ke_{name}" for name in knowledge), ke)
     if te:
-        opinion = judge(seen)
+        opinion = judge(seen if scale is None else scale(seen))
         terms["te"], weights["te"] = task_enhancer(logits[pictured], opinion), te
         if isinstance(judge, FeatureJudge):  # its own parameters only, so the weight does not matter
             terms["judge"], weights["judge"] = task_loss(opinion, labels[pictured], task, positive), 1.0

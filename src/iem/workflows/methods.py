@@ -39,6 +39,9 @@ class Method:
         return self.model in ("student", "rf", "chemprop")
 
 
+PICTURES = ("3d", "2d", "flat")
+"""What a teacher sees, where it is one of pictures."""
+
 TAUGHT: dict[str, Any] = {"ke": True, "te": True}
 
 METHODS: dict[str, Method] = {

@@ -23,8 +23,9 @@ from iem.workflows.evaluating import untrained
 from iem.workflows.fit import FitRecipe
 from iem.workflows.fitting import graphs_of
 from iem.workflows.lessons import Lesson
-from iem.workflows.methods import Method
+from iem.workflows.methods import PICTURES, Method
 from iem.workflows.questions import answered
+from iem.workflows.scales import scale_of
 
 
 class Classroom(NamedTuple):
@@ -76,7 +77,8 @@ def _taught(
         molecules = molecules._replace(answers=answers)
     torch.manual_seed(seed)
     network, bf16 = build_student(name, dropout=recipe.dropout), recipe.precision == "bf16"
-    teacher = _guide(method, room.teacher).teacher if method.ke else None
+    guide = _guide(method, room.teacher) if method.sees in PICTURES else None
+    teacher = guide.teacher if guide and method.ke else None
     width = common_width(teacher and teacher.dim, room.start)
     predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, dim=width, bf16=bf16)
     predictor.fit_scale(table.labels[split.train])
@@ -88,7 +90,8 @@ def _taught(
         seed=seed,
         ke=recipe.ke if method.ke else 0.0,
         te=recipe.te if method.te else 0.0,
-        te_head=recipe.te_head if method.sees in ("3d", "2d", "flat") else "own",
+        te_head=recipe.te_head if guide else "own",
+        space=recipe.space if guide else "raw",
         priors=recipe.ke if method.priors else 0.0,
     )
     trained = train_student(
@@ -100,6 +103,7 @@ def _taught(
         heads=teacher and teacher.heads,
         checkpoint=checkpoint,
         tick=lambda *_: None,
+        scale=scale_of(room.start, guide.causes) if guide else None,
     )
     predictor.load_state_dict(trained.weights)
     outputs = outputs_of(predictor, molecules, np.arange(len(table.keys)))

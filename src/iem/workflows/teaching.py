@@ -10,7 +10,7 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import smooth_l1_loss
+from torch.nn.functional import mse_loss, smooth_l1_loss
 from torch.utils.data import DataLoader, Dataset
 
 from iem import artifact
@@ -23,6 +23,7 @@ from iem.files import whole, write_json
 from iem.losses.enhancers import knowledge_enhancer
 from iem.losses.terms import masked_mean, weigh
 from iem.nn.heads import PriorHead, prior_heads, set_scales
+from iem.nn.scale import FeatureScale
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
@@ -36,11 +37,14 @@ from iem.workflows.folders import open_run
 from iem.workflows.pretraining import held_out_part
 from iem.workflows.questions import ask
 from iem.workflows.rounds import Watch
+from iem.workflows.scales import scale_of
 from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.training import on_device, one_thread, precision_of, quiet_trainer, run_to_end
 
 PART = 4_096
 """Molecules whose features are kept in one file."""
+ALIGNED, EMBEDDED = 4_096, 128
+"""Molecules from which the first linear guess is made, and those embedded at a time."""
 
 
 @final
@@ -87,18 +91,20 @@ class Teaching(lightning.LightningModule):
         heads: of the student's own, for the questions as the molecules answer them.
         recipe: settings.
         guide: the teacher's frozen heads; None without a teacher.
-        unit: of the teacher's features, float (dim,): their standard deviations.
+        scale: the form in which the teacher's features are learned.
     """
 
-    unit: Tensor
-
     def __init__(
-        self, predictor: Predictor, heads: nn.ModuleDict, recipe: TeachRecipe, guide: nn.ModuleDict | None, unit: Tensor
+        self,
+        predictor: Predictor,
+        heads: nn.ModuleDict,
+        recipe: TeachRecipe,
+        guide: nn.ModuleDict | None,
+        scale: FeatureScale,
     ) -> None:
         super().__init__()
-        self.predictor, self.heads, self.recipe = predictor, heads, recipe
+        self.predictor, self.heads, self.recipe, self.scale = predictor, heads, recipe, scale
         self.frozen = [] if guide is None else [guide]  # in a list: neither trained nor saved with the student
-        self.register_buffer("unit", unit, persistent=False)
 
     def on_fit_start(self) -> None:
         self.frozen = on_device(self.frozen, self.device)
@@ -111,10 +117,10 @@ class Teaching(lightning.LightningModule):
         if self.frozen and pictured.any():
             own, seen = features[pictured], batch.features[pictured]
             if recipe.features:
-                terms["features"] = smooth_l1_loss(own / self.unit, seen / self.unit)
+                terms["features"] = mse_loss(own, self.scale(seen))
                 weights["features"] = recipe.features
             if recipe.ke:
-                knowledge = knowledge_enhancer(self.frozen[0], own, seen)
+                knowledge = knowledge_enhancer(self.frozen[0], self.scale.back(own), seen)
                 terms |= {f"ke_{name}": term for name, term in knowledge.items()}
                 weights |= dict.fromkeys((f"ke_{name}" for name in knowledge), recipe.ke)
         for name, head in self.heads.items():
@@ -166,6 +172,17 @@ def corpus_features(guide: ImageTeacher, corpus: Corpus, folder: Path, *, jobs: 
     return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
 
 
+def align(predictor: Predictor, corpus: Corpus, rows: np.ndarray, seen: np.ndarray, scale: FeatureScale) -> None:
+    """Let a student that has learned before begin at the best linear guess at the teacher's features."""
+    network, found = predictor.student, []
+    predictor.eval()
+    with torch.inference_mode():
+        for start in range(0, len(rows), EMBEDDED):
+            graphs = [network.featurize(parse(corpus[row].smiles)) for row in rows[start : start + EMBEDDED]]
+            found.append(network(network.collate(graphs)).float())
+    predictor.align(torch.cat(found), scale(torch.from_numpy(seen[rows]).float()))
+
+
 def teach_student(
     corpus: Path, *, out: Path, student: str, start: str, teacher: str, recipe: TeachRecipe, seed: int, jobs: int | None
 ) -> None:
@@ -203,15 +220,20 @@ def teach_student(
         ask(molecules, questions, jobs=workers)
         heads = prior_heads(predictor.project.out_features, {name: PRIORS[name].size for name in questions})
         set_scales(heads, prior_statistics(molecules, train, questions, seed=seed))
-        known = seen[train][~np.isnan(seen[train]).any(axis=1)].astype(np.float32)
-        unit = torch.from_numpy(known.std(axis=0).clip(min=1e-3)) if len(known) else torch.ones(0)
-        module = Teaching(predictor, heads, recipe, guide.teacher.heads if guide else None, unit)
+        pictured = train[~np.isnan(seen[train]).any(axis=1)] if guide else train[:0]
+        scale = None if guide is None else scale_of(begin, guide.causes)
+        if scale is None:
+            scale = FeatureScale.of(seen[pictured]) if len(pictured) else FeatureScale(width)
+            if begin is not None and len(pictured):
+                align(predictor, molecules, pictured[:ALIGNED], seen, scale)
+        module = Teaching(predictor, heads, recipe, guide.teacher.heads if guide else None, scale)
 
         rounds, length = -(-recipe.visits // recipe.round), min(recipe.round, recipe.visits)
         watch = Watch("teaching the student", visits=rounds * length, round=length, batch=recipe.batch_size)
         card: dict[str, Any] = {
             "student": student,
             "teacher": None if guide is None else guide.teacher.card["digest"],
+            "looks": None if guide is None else list(guide.causes),
             "start": None
             if begin is None
             else {"digest": begin.digest, "pictures": begin.pictures, "about": str(begin)},
@@ -226,6 +248,8 @@ def teach_student(
                 for name, tensor in module.predictor.state_dict().items()
                 if name.startswith(("student.", "project."))
             }
+            if guide is not None:
+                tensors |= {f"scale.{name}": tensor for name, tensor in module.scale.state_dict().items()}
             artifact.save(out, artifact.halved(tensors), card | {"curve": watch.curve}, kind="student")
 
         checkpoint = out / "checkpoint.ckpt"

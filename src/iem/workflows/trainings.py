@@ -27,6 +27,7 @@ from iem.workflows.engines import in_order, open_engine
 from iem.workflows.fit import TRIALS, FitRecipe
 from iem.workflows.lessons import Lesson
 from iem.workflows.metrics import METRICS, scores
+from iem.workflows.scales import scale_of
 from iem.workflows.ticks import Ticks, every
 from iem.workflows.training import damaged, one_thread
 from iem.workflows.unlabelled import Unlabelled
@@ -210,10 +211,11 @@ def taught(
     helped: bool,
 ) -> Trained:
     """Train a predictor with the recipe of the study, by labels alone or also by what else there is."""
-    molecules, heads = study.molecules, None
+    molecules, heads, scale = study.molecules, None, None
     weights: dict[str, float] = {"ke": 0.0, "te": 0.0}
     if helped and study.guide is not None:
         heads, weights = study.guide.teacher.heads, {}
+        scale = scale_of(study.start, study.guide.causes)
         features = np.full_like(molecules.features, np.nan)
         seen = study.shown(seed)
         features[seen] = molecules.features[seen]
@@ -231,6 +233,7 @@ def taught(
         checkpoint=checkpoint,
         tick=tick,
         extra=study.extra if lesson.ke or lesson.te or lesson.priors else None,
+        scale=scale,
     )
 
 
