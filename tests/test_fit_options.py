@@ -23,10 +23,13 @@ from iem.nn.scale import FeatureScale
 from iem.students import architectures as architectures  # registers the students
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
+from iem.students.starts import find_start
 from iem.workflows import distilling, embed, questions, trainings
 from iem.workflows.batching import Molecules, shown
 from iem.workflows.distilling import Distillation, outputs_of, train_student
 from iem.workflows.embed import load_teacher
+from iem.workflows.fit import PRESETS, FitRecipe
+from iem.workflows.fitting import resolved
 from iem.workflows.lessons import FeatureJudge, Lesson, known_answers, positive_weights
 from iem.workflows.questions import FLAT, answered
 from iem.workflows.scales import common_scale
@@ -276,6 +279,13 @@ def test_a_student_that_knows_something_begins_at_the_best_linear_guess(tmp_path
     np.testing.assert_allclose(guess, referee.predict(embedded / unit), atol=1e-3)
     changed = {name for name, value in predictor.state_dict().items() if not torch.equal(value, fresh[name])}
     assert changed == {"project.weight", "project.bias"}
+
+
+def test_they_meet_at_roots_where_the_student_has_learned_before():
+    start = find_start("default", "gin")
+    assert [resolved(FitRecipe(), begin).space for begin in (None, start)] == ["raw", "roots"]
+    assert resolved(FitRecipe(space="roots"), None).space == "roots"
+    assert resolved(PRESETS["paper"], None).space == "raw"
 
 
 def test_student_and_teacher_meet_where_they_are_told(tmp_path):

@@ -60,7 +60,7 @@ class Distiller(nn.Module):
         teacher: str = "default",
         ke: float = 0.1,
         te: float = 0.1,
-        space: Space = "roots",
+        space: Space = "raw",
         jobs: int = -1,
     ) -> None:
         super().__init__()

@@ -35,9 +35,9 @@ class FitRecipe:
     te: float | Literal["auto"] = 0.1
     """λ_TE of eq. 8; ``auto`` is searched on the validation part."""
     te_head: Literal["own", "shared"] = "own"
-    space: Space = "roots"
+    space: Space | None = None
     """Where student and teacher meet: at square ``roots`` of the teacher's features in standard units, from the best
-    linear guess on if the student has learned before; or at these features as they are, ``raw``."""
+    linear guess on; or at these features as they are, ``raw``. None: at roots if the student has learned before."""
     ke_scale: Scale = "none"
     """``unit``: every prior of L_KE counts in mean absolute deviations of the teacher's answers to it."""
     ramp: float = 0.0
@@ -189,9 +189,9 @@ def fit(
         ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
             among 0, 0.001, 0.01, 0.1, 1 and 5, in twelve further trainings at most.
         te: Weight of the task enhancer, λ_TE [0.1]; likewise. One of the two at 0 leaves the other alone (Table 6).
-        space: Where student and teacher meet: at square "roots" of the teacher's features in standard units, which a
-            student with a head start begins with the best linear guess at; or at its features "raw", as in the paper
-            [roots].
+        space: Where student and teacher meet: at square "roots" of the teacher's features in standard units, where a
+            student with a head start begins at the best linear guess; or at its features "raw", as in the paper
+            [roots with a head start, otherwise raw].
         ke_scale: "unit" divides the knowledge enhancer's distance of each prior by the mean absolute deviation of the
             teacher's answers, so that all priors count alike ["none", as eq. 5].
         ramp: Epochs over which both weights grow from 0 [0].

@@ -140,7 +140,8 @@ def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
     norms = recipe.norms or ("batch" if start is None else "kept")
     if norms == "kept" and start is None:
         raise ConfigError("--norms", norms, "a student with fresh weights has no statistics to keep; name a --start")
-    return replace(recipe, lr=lr, norms=norms, precision=precision_of(recipe.precision))
+    space = recipe.space or ("raw" if start is None else "roots")
+    return replace(recipe, lr=lr, norms=norms, space=space, precision=precision_of(recipe.precision))
 
 
 def artifact_of(guide: ImageTeacher) -> str:

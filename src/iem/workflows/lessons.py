@@ -37,7 +37,7 @@ class Lesson:
     student's task head, as the paper draws it."""
     ke_scale: Scale = "none"
     """``unit``: every prior of L_KE counts in mean absolute deviations of the teacher's answers."""
-    space: Space = "raw"
+    space: Space | None = "raw"
     """Where student and teacher meet; see ``FitRecipe``."""
     ramp: float = 0.0
     """Epochs over which the weights grow linearly from 0 to what they are."""
