@@ -304,6 +304,15 @@ def test_student_and_teacher_meet_where_they_are_told(tmp_path):
     assert curves["roots"] < 0.1 * curves["before"]
 
 
+def test_pictures_of_no_weight_change_nothing(tmp_path):
+    table, rows, found = molecules(), np.arange(12), []
+    lesson = replace(LESSON, space="roots", norms="kept", ke=0.0, te=0.0, epochs=2)
+    for some in (table, table._replace(features=np.zeros((18, 0), np.float32))):
+        options = {"heads": None, "checkpoint": tmp_path / str(len(found)), "tick": lambda *_: None}
+        found.append(train_student(new_predictor("regression"), some, rows, rows, lesson, **options).weights)
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
 def test_the_judge_believes_no_feature_beyond_what_it_has_seen():
     """One that sleeps in the labelled molecules may be awake in those that learn along."""
     rng = np.random.default_rng(0)

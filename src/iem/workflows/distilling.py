@@ -232,7 +232,7 @@ def train_student(
     """
     torch.manual_seed(lesson.seed)
     learners = train if extra is None else np.concatenate([train, extra])
-    if lesson.space != "roots":
+    if lesson.space != "roots" or not (lesson.ke or lesson.te):  # without weight, pictures do not even begin
         scale = None
     elif scale is None:
         scale = common_scale(predictor, molecules, pictured(molecules, learners), knows=lesson.norms == "kept")

@@ -1,6 +1,7 @@
 """Where student and teacher meet: the form in which features are learned, and the student's first guess at them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,9 +45,21 @@ def common_scale(predictor: Predictor, molecules: Molecules, rows: np.ndarray, *
     seen = molecules.features[rows]
     scale = FeatureScale.of(seen)
     if knows:
-        predictor.eval()
         loader = molecules.loader(predictor.student, rows, batch_size=BATCH, shuffle_seed=None)
-        with torch.inference_mode():
-            found = torch.cat([predictor.student(batch.graphs).float() for batch in loader])
-        predictor.align(found, scale(torch.from_numpy(seen)))
+        align(predictor, (batch.graphs for batch in loader), seen, scale)
     return scale
+
+
+def align(predictor: Predictor, batches: Iterable[Any], seen: np.ndarray, scale: FeatureScale) -> None:
+    """Let a student that has learned before begin at the best linear guess at a teacher's features.
+
+    Args:
+        predictor: of the student.
+        batches: of graphs, as the student puts them together.
+        seen: the features of the same molecules, (molecules, dim).
+        scale: the form in which they will be learned.
+    """
+    predictor.eval()
+    with torch.inference_mode():
+        embeddings = torch.cat([predictor.student(graphs).float() for graphs in batches])
+    predictor.align(embeddings, scale(torch.from_numpy(seen).float()))

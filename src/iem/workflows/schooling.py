@@ -79,7 +79,7 @@ def _taught(
     network, bf16 = build_student(name, dropout=recipe.dropout), recipe.precision == "bf16"
     guide = _guide(method, room.teacher) if method.sees in PICTURES else None
     teacher = guide.teacher if guide and method.ke else None
-    width = common_width(teacher and teacher.dim, room.start)
+    width = common_width(guide and guide.teacher.dim, room.start)
     predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, dim=width, bf16=bf16)
     predictor.fit_scale(table.labels[split.train])
     if room.start is not None:

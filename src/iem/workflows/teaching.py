@@ -37,7 +37,7 @@ from iem.workflows.folders import open_run
 from iem.workflows.pretraining import held_out_part
 from iem.workflows.questions import ask
 from iem.workflows.rounds import Watch
-from iem.workflows.scales import scale_of
+from iem.workflows.scales import align, scale_of
 from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.training import on_device, one_thread, precision_of, quiet_trainer, run_to_end
 
@@ -172,17 +172,6 @@ def corpus_features(guide: ImageTeacher, corpus: Corpus, folder: Path, *, jobs: 
     return np.concatenate([np.load(path, allow_pickle=False) for path in paths])
 
 
-def align(predictor: Predictor, corpus: Corpus, rows: np.ndarray, seen: np.ndarray, scale: FeatureScale) -> None:
-    """Let a student that has learned before begin at the best linear guess at the teacher's features."""
-    network, found = predictor.student, []
-    predictor.eval()
-    with torch.inference_mode():
-        for start in range(0, len(rows), EMBEDDED):
-            graphs = [network.featurize(parse(corpus[row].smiles)) for row in rows[start : start + EMBEDDED]]
-            found.append(network(network.collate(graphs)).float())
-    predictor.align(torch.cat(found), scale(torch.from_numpy(seen[rows]).float()))
-
-
 def teach_student(
     corpus: Path, *, out: Path, student: str, start: str, teacher: str, recipe: TeachRecipe, seed: int, jobs: int | None
 ) -> None:
@@ -225,7 +214,14 @@ def teach_student(
         if scale is None:
             scale = FeatureScale.of(seen[pictured]) if len(pictured) else FeatureScale(width)
             if begin is not None and len(pictured):
-                align(predictor, molecules, pictured[:ALIGNED], seen, scale)
+                rows = pictured[:ALIGNED]
+                batches = (
+                    network.collate(
+                        [network.featurize(parse(molecules[row].smiles)) for row in rows[first:][:EMBEDDED]]
+                    )
+                    for first in range(0, len(rows), EMBEDDED)
+                )
+                align(predictor, batches, seen[rows], scale)
         module = Teaching(predictor, heads, recipe, guide.teacher.heads if guide else None, scale)
 
         rounds, length = -(-recipe.visits // recipe.round), min(recipe.round, recipe.visits)
