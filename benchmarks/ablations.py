@@ -21,14 +21,12 @@ import numpy as np
 from iem.artifact import read_card
 from iem.chem.splits import scaffold_split
 from iem.data.corpus import Corpus
-from iem.data.moleculenet import fetch
 from iem.data.tables import read_table
 from iem.files import write_json
 from iem.nn.teacher import load_teacher
-from iem.records import Geometry, Split
+from iem.records import Split
 from iem.workflows.embed import ImageTeacher
 from iem.workflows.evaluating import on_corpus, probe
-from iem.workflows.prepare import prepare
 from iem.workflows.pretrain import PRESETS, Recipe
 from iem.workflows.pretraining import train_teacher
 
@@ -59,26 +57,19 @@ def folder_of(out: Path, name: str) -> Path:
     return out / name.replace(" ", "-").replace("'", "").replace(",", "")
 
 
-def geometries_of(tables: list[str], out: Path, jobs: int) -> dict[str, Geometry]:
-    """Of all molecules of some tables, by canonical SMILES, embedded once for all teachers."""
-    folder = out / f"molecules of {' '.join(tables)}"
-    prepare(*(str(fetch(name)) for name in tables), out=folder, smiles="smiles", jobs=jobs)
-    return {record.smiles: record.geometry for record in Corpus(folder)}
-
-
-def probes(folder: Path, tables: list[str], given: dict[str, Geometry], jobs: int) -> dict[str, float | None]:
+def probes(folder: Path, tables: list[str], jobs: int) -> dict[str, float | None]:
     """Test score of the linear probe on every table; molecules without a picture are left out."""
     teacher, found = ImageTeacher(load_teacher(folder)), {}
     for name in tables:
         table = read_table(name)
-        seen, _ = teacher.features(table.keys, given=given, jobs=jobs)
+        seen, _ = teacher.features(table.keys, jobs=jobs)
         drawn = ~np.isnan(seen).any(axis=1)
         split = Split(*(rows[drawn[rows]] for rows in scaffold_split(table.keys)))
         found[name] = probe(seen, table, split, table.task or "classification")
     return found
 
 
-def known_of(folder: Path, corpus: Corpus, tables: list[str], given: dict[str, Geometry], jobs: int) -> dict[str, Any]:
+def known_of(folder: Path, corpus: Corpus, tables: list[str], jobs: int) -> dict[str, Any]:
     """What a teacher knows: R² of the priors from 3D views, retrieval, probes; looked up if it was asked before."""
     digest = read_card(folder, kind="teacher")["digest"]
     kept = folder / f"known {digest[:12]} {' '.join(tables)}.json"
@@ -88,7 +79,7 @@ def known_of(folder: Path, corpus: Corpus, tables: list[str], given: dict[str, G
     found = {
         "r2": {prior: round(errors["r2_mean"], 3) for prior, errors in known["priors"]["3d"].items()},
         "retrieval": round(known["retrieval"]["top1"], 3),
-        "probes": {table: round(score, 3) for table, score in probes(folder, tables, given, jobs).items() if score},
+        "probes": {table: round(score, 3) for table, score in probes(folder, tables, jobs).items() if score},
     }
     write_json(kept, found)
     return found
@@ -108,7 +99,6 @@ def main() -> None:
     options = parser.parse_args()
     tables = options.table or ["bace", "bbbp", "esol", "lipo", "freesolv"]
     wanted, corpus = options.only.split(","), Corpus(options.corpus)
-    given = geometries_of(tables, options.out, options.jobs)
     results: dict[str, dict[str, Any]] = {}
     for name, recipe in VARIANTS.items():
         if name.replace(",", "") not in wanted:
@@ -117,7 +107,7 @@ def main() -> None:
         if not (folder / "curve.json").exists():
             recipe = replace(recipe, visits=options.visits, encoder=options.encoder, lr=options.lr)
             train_teacher(options.corpus, out=folder, recipe=recipe, seed=options.seed, jobs=0)
-        results[name] = known_of(folder, corpus, tables, given, options.jobs)
+        results[name] = known_of(folder, corpus, tables, options.jobs)
         results[name]["minutes"] = round((process_time() - started) / 60, 1)
         print(f"{name}: {json.dumps(results[name])}", flush=True)
     print(json.dumps({"visits": options.visits, "variants": results}))

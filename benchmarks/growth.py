@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ablations import geometries_of, known_of
+from ablations import known_of
 from matplotlib.figure import Figure
 from scipy.optimize import curve_fit
 
@@ -113,13 +113,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     tables, corpus = options.table or TABLES, Corpus(options.corpus)
-    given = geometries_of(tables, options.out, options.jobs)
     recipe = replace(PRESETS["default"], size=options.size, batch_size=options.batch_size, round=ROUND)
     grown = [grow(options.corpus, options.out, replace(recipe, visits=visits)) for visits in sorted(options.visits)]
     folders, points = [*options.teacher, *grown], {}
     for folder in folders:
         seen = read_card(folder, kind="teacher")["recipe"]["visits"]
-        points[seen] = flat(known_of(folder, corpus, tables, given, options.jobs))
+        points[seen] = flat(known_of(folder, corpus, tables, options.jobs))
         print(f"{seen:,} visits: {json.dumps(points[seen])}", flush=True)
     points = dict(sorted(points.items()))
     visits = np.array(list(points))

@@ -1,7 +1,7 @@
 r"""What frozen features know, alone and side by side: does a teacher see what a student does not?
 
-    python benchmarks/probes.py esol freesolv --out runs/probes --teacher pictures=TEACHER --start start=default \\
-        --start more=STUDENT --sets start,pictures,start+pictures,start+~pictures,start+more,start+descriptors
+    python benchmarks/probes.py esol freesolv --teacher pictures=TEACHER --start start=default --start more=STUDENT \\
+        --sets start,pictures,start+pictures,start+~pictures,start+more,start+descriptors
 
 ``--teacher NAME=FOLDER`` is a teacher's mean over its 3D views, ``--start NAME=FOLDER`` a student that ``iem teach``
 wrote, or ``default``; ``ecfp`` are ECFP4 counts, ``quick`` and ``descriptors`` RDKit's quick descriptors and all of
@@ -14,11 +14,9 @@ second student in their place. The last line is JSON: by table and set the valid
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from ablations import geometries_of
 
 from iem.chem.fingerprints import quick_descriptors
 from iem.chem.molecules import parse
@@ -34,14 +32,12 @@ from iem.workflows.embed import load_teacher
 from iem.workflows.graphs import make_inputs
 from iem.workflows.metrics import mean_score, scores
 
-STUDENT = "gin"
 
-
-def student_features(name: str, keys: Sequence[str]) -> np.ndarray:
+def student_features(name: str, student: str, keys: Sequence[str]) -> np.ndarray:
     """What a frozen student makes of some molecules before it has seen a label, float32 (molecules, dim)."""
-    start = find_start(name, STUDENT)
+    start = find_start(name, student)
     assert start is not None
-    predictor = Predictor(build_student(STUDENT), tasks=1, task="regression").eval()
+    predictor = Predictor(build_student(student), tasks=1, task="regression").eval()
     start.give(predictor)
     graphs = make_inputs(predictor.student.featurize, None, keys).graphs
     with torch.inference_mode():
@@ -57,13 +53,12 @@ def named(text: str) -> tuple[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="+")
-    parser.add_argument("--out", type=Path, required=True, help="keeps the conformers")
     parser.add_argument("--teacher", type=named, action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--start", type=named, action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--student", default="gin", help="that all these starts are of")
     parser.add_argument("--sets", default="", help="with commas between; all features alone, if not given")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    given = geometries_of(options.tables, options.out, options.jobs) if options.teacher else {}
     teachers = {name: load_teacher(folder) for name, folder in options.teacher}
     wanted = options.sets.split(",") if options.sets else [name for name, _ in (*options.teacher, *options.start)]
     used = {name.removeprefix("~") for one in wanted for name in one.split("+")}
@@ -71,13 +66,11 @@ def main() -> None:
     for name in options.tables:
         table = read_table(name)
         task, split = table.task or "classification", scaffold_split(table.keys)
-        values = {
-            of: teacher.features(table.keys, given=given, jobs=options.jobs)[0] for of, teacher in teachers.items()
-        }
+        values = {of: teacher.features(table.keys, jobs=options.jobs)[0] for of, teacher in teachers.items()}
         for seen in values.values():  # no picture can be made of some molecules; they are left out of all sets
             drawn = ~np.isnan(seen).any(axis=1)
             split = Split(*(rows[drawn[rows]] for rows in split))
-        values |= {of: student_features(start, table.keys) for of, start in options.start}
+        values |= {of: student_features(start, options.student, table.keys) for of, start in options.start}
         if "ecfp" in used:
             values["ecfp"] = fingerprints(table.keys)
         if "descriptors" in used:
