@@ -403,7 +403,13 @@ def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
         "max": torch.maximum(torch.maximum(*states[:2]), states[2]),
         "cat": torch.cat(states, dim=1),
     }
-    pools = {"mean": lambda x: x.mean(0), "sum": lambda x: x.sum(0), "max": lambda x: x.amax(0)}
+    pools = {
+        "mean": lambda x: x.mean(0),
+        "sum": lambda x: x.sum(0),
+        "norm": lambda x: x.sum(0) / 100,
+        "max": lambda x: x.amax(0),
+        "mean+norm": lambda x: torch.cat([x.mean(0), x.sum(0) / 100]),
+    }
     for jumping, atoms in joined.items():
         for readout, among in pools.items():
             network = GIN(width=6, layers=2, readout=readout, jumping=jumping).double().eval()
@@ -415,7 +421,7 @@ def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ("gin:readout=median", "readout is 'median', but it must be one of mean, sum, max, attention"),
+        ("gin:readout=median", "readout is 'median', but it must be one of mean, sum, norm, max, attention"),
         ("gcn:jumping=lstm", "jumping is 'lstm', but it must be one of last, sum, max, cat"),
         ("gin:features=ecfp", "features is 'ecfp', but it must be one of ogb, hu"),
         ("gin:layers=0", "layers is 0, but at least one is needed"),
@@ -430,7 +436,7 @@ def test_options_of_a_student_that_make_no_sense(choice, message):
 
 def test_options_of_a_student_are_numbers_and_words():
     network = build_student("sage: width=7, layers=3, readout=sum", dropout=0.25)
-    assert (network.dim, len(network.norms), network.readout, network.dropout.p) == (7, 3, "sum", 0.25)
+    assert (network.dim, len(network.norms), network.readouts, network.dropout.p) == (7, 3, ("sum",), 0.25)
 
 
 def test_the_student_of_the_paper():

@@ -144,6 +144,15 @@ def test_a_student_begins_where_it_was_taught(corpus, tmp_path):
     assert start.digest == card["digest"]
     assert not start.pictures
     assert find_start("none", SMALL) is None
+    wider = Predictor(build_student(f"{SMALL},readout=mean+norm"), tasks=1, task="regression")
+    way = wider.project.weight.clone()
+    other = find_start(str(tmp_path / "run"), f"{SMALL},readout=mean+norm")
+    other.give(wider)
+    assert torch.equal(wider.project.weight, way), "another read-out finds its own way to the teacher's width"
+    for name, tensor in wider.student.state_dict().items():
+        assert torch.equal(tensor, predictor.student.state_dict()[name])
+    with pytest.raises(ConfigError, match=r"it holds the student gin:width=32,layers=2; say --student"):
+        find_start(str(tmp_path / "run"), f"{SMALL},readout=attention")
     with pytest.raises(ConfigError, match=r"it holds the student gin:width=32,layers=2; say --student"):
         find_start(str(tmp_path / "run"), "gin")
     with pytest.raises(ArtifactError, match=r"--start takes what iem teach made"):

@@ -82,19 +82,30 @@ def build_student(choice: str | Callable[..., Student], **options: Any) -> Stude
     """
     if not isinstance(choice, str):
         return _checked(_made(choice, options), choice)
-    name, _, rest = choice.partition(":")
-    for part in filter(None, rest.split(",")):
-        option, equals, value = part.partition("=")
-        if not equals:
-            raise ConfigError("--student", choice, "options are written name=value, with commas between them")
-        options[option.strip()] = _value(value.strip())
+    name, own = parse_name(choice)
     try:
-        return _checked(STUDENTS.build(name, **options), name)
+        return _checked(STUDENTS.build(name, **(options | own)), name)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
         wrong = str(error).rpartition(" ")[2]
         raise ConfigError("--student", choice, f"the student {name!r} has no option {wrong}") from error
+
+
+def parse_name(choice: str) -> tuple[str, dict[str, Any]]:
+    """The name of a student and the options behind its colon.
+
+    Raises:
+        ConfigError: options that are not written as options.
+    """
+    name, _, rest = choice.partition(":")
+    options = {}
+    for part in filter(None, rest.split(",")):
+        option, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigError("--student", choice, "options are written name=value, with commas between them")
+        options[option.strip()] = _value(value.strip())
+    return name, options
 
 
 def _made(factory: Callable[..., Student], options: dict[str, Any]) -> Student:

@@ -16,7 +16,9 @@ from iem.students.features import OGB
 from iem.students.hu import HU
 
 FEATURES = {"ogb": OGB, "hu": HU}
-READOUTS = ("mean", "sum", "max", "attention")
+READOUTS = ("mean", "sum", "norm", "max", "attention")
+NORM = 100.0
+"""What ``norm`` divides the sum by; chemprop's constant."""
 JUMPING = ("last", "sum", "max", "cat")
 
 
@@ -112,7 +114,9 @@ class Network(nn.Module, ABC):
         width: of all layers.
         layers: rounds of message passing.
         dropout: probability after each layer.
-        readout: ``mean``, ``sum`` or ``max`` over the atoms, or ``attention``, a mean with learned weights.
+        readout: ``mean``, ``sum`` or ``max`` over the atoms; ``norm``, the sum over 100, a unit in which it trains
+            like a mean; ``attention``, a mean with learned weights; or several side by side, joined by ``+``. A mean
+            does not know how large a molecule is, a sum extrapolates to larger ones.
         jumping: which layers count: the ``last`` one; or the ``sum``, the maximum (``max``) or all (``cat``) of the
             atom embedding and every layer; all of them make the result wider.
         features: what it sees: nine features per atom and three per bond in the manner of the Open Graph Benchmark
@@ -136,8 +140,9 @@ class Network(nn.Module, ABC):
         features: str = "ogb",
     ) -> None:
         super().__init__()
+        readouts = tuple(readout.split("+"))
         choices: tuple[tuple[str, str, Collection[str]], ...] = (
-            ("readout", readout, READOUTS),
+            *(("readout", one, READOUTS) for one in readouts),
             ("jumping", jumping, JUMPING),
             ("features", features, FEATURES),
         )
@@ -147,16 +152,17 @@ class Network(nn.Module, ABC):
         for option, number in (("width", width), ("layers", layers)):
             if number < 1:
                 raise ConfigError(option, number, "at least one is needed")
-        self.readout, self.jumping = readout, jumping
+        self.readouts, self.jumping = readouts, jumping
         seen = FEATURES[features]
         self.featurize, self.has_loops = seen.featurize, seen.loops
-        self.dim = width * (layers + 1) if jumping == "cat" else width
+        read = width * (layers + 1) if jumping == "cat" else width
+        self.dim = read * len(readouts)
         self.atoms = AtomTable(width, seen.atom_sizes)
         self.bonds = nn.ModuleList(BondTable(width, seen.bond_sizes) for _ in range(layers))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
-        if readout == "attention":
-            self.attention = Attention(self.dim)
+        if "attention" in readouts:
+            self.attention = Attention(read)
 
     collate = staticmethod(collate)
 
@@ -181,7 +187,7 @@ class Network(nn.Module, ABC):
         """Whether this layer is followed by another one."""
         return number < len(self.norms) - 1
 
-    def _joined(self, states: Sequence[Tensor]) -> Float[Tensor, "atoms dim"]:
+    def _joined(self, states: Sequence[Tensor]) -> Float[Tensor, "atoms read"]:
         if self.jumping == "last":
             return states[-1]
         if self.jumping == "cat":
@@ -189,10 +195,15 @@ class Network(nn.Module, ABC):
         stacked = torch.stack(list(states))
         return stacked.sum(dim=0) if self.jumping == "sum" else stacked.amax(dim=0)
 
-    def _read(self, states: Float[Tensor, "atoms dim"], batch: Graphs) -> Float[Tensor, "batch dim"]:
-        if self.readout == "attention":
+    def _read(self, states: Float[Tensor, "atoms read"], batch: Graphs) -> Float[Tensor, "batch dim"]:
+        return torch.cat([self._read_one(how, states, batch) for how in self.readouts], dim=1)
+
+    def _read_one(self, how: str, states: Float[Tensor, "atoms read"], batch: Graphs) -> Float[Tensor, "batch read"]:
+        if how == "attention":
             return self.attention(states, batch.owner, batch.size)
-        return pool(states, batch.owner, batch.size, cast(Pooling, self.readout))
+        if how == "norm":
+            return pool(states, batch.owner, batch.size, "sum") / NORM
+        return pool(states, batch.owner, batch.size, cast(Pooling, how))
 
 
 @final

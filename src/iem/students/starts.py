@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from iem import artifact
 from iem.errors import ArtifactError, ConfigError
+from iem.students.base import parse_name
 from iem.students.predictor import TEACHER_DIM, Predictor
 
 BUNDLED = Path(__file__).parent.parent / "assets" / "students"
@@ -19,7 +20,7 @@ DEFAULT = "priors"
 
 
 class Start(NamedTuple):
-    """Weights of a student and of its way to the teacher's width."""
+    """Weights of a student and, if it reads its atoms out as it did then, of its way to the teacher's width."""
 
     tensors: Mapping[str, Tensor]
     card: Mapping[str, Any]
@@ -33,7 +34,8 @@ class Start(NamedTuple):
     @property
     def dim(self) -> int:
         """The width to which its features are brought."""
-        return len(self.tensors["project.weight"])
+        way = self.tensors.get("project.weight")
+        return TEACHER_DIM if way is None else len(way)
 
     @property
     def pictures(self) -> bool:
@@ -56,12 +58,13 @@ class Start(NamedTuple):
         )
 
     def give(self, predictor: Predictor) -> None:
-        """Let a predictor begin here; its task head stays as it is, and its way to a teacher of another width.
+        """Let a predictor begin here; its task head stays as it is, and so does its way to a teacher of another width.
 
         Raises:
             ArtifactError: the weights do not fit.
         """
-        names = ("student", "project") if predictor.project.out_features == self.dim else ("student",)
+        way = "project.weight" in self.tensors and predictor.project.out_features == self.dim
+        names = ("student", "project") if way else ("student",)
         parts = nn.ModuleDict({name: predictor.get_submodule(name) for name in names})
         tensors = {name: tensor for name, tensor in self.tensors.items() if name.partition(".")[0] in names}
         artifact.load_into(parts, tensors, origin=self.origin)
@@ -77,7 +80,7 @@ def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> St
 
     Args:
         name: ``none``; ``pictures``, ``priors`` or ``default`` (one of the two): what comes with the package for this
-            very student, if anything; or a folder.
+            student, if anything; or a folder. A student that only reads its atoms out in another way will do, too.
         student: name with options, as on the command line; None for one that has no name.
         bundled: where the package's own are.
 
@@ -91,15 +94,31 @@ def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> St
         name = DEFAULT
     if name in KINDS:
         for path in sorted(bundled.glob(f"{name}-*/{artifact.CARD}")):
-            if artifact.read_card(path.parent, kind="student")["student"] == student:
-                return _read(path.parent)
+            if student and alike(artifact.read_card(path.parent, kind="student")["student"], student):
+                return _as(student, _read(path.parent))
         return None
     start = _read(Path(name))
-    if start.card["student"] != student:
+    if not (student and alike(start.card["student"], student)):
         raise ConfigError(
             "--start", name, f"it holds the student {start.card['student']}; say --student {start.card['student']}"
         )
-    return start
+    return _as(student, start)
+
+
+def _as(student: str, start: Start) -> Start:
+    """Without the way to the teacher's width, which another read-out has to find for itself."""
+    if parse_name(student) == parse_name(start.card["student"]):
+        return start
+    layers = {name: tensor for name, tensor in start.tensors.items() if name.startswith("student.")}
+    return start._replace(tensors=layers, card={**start.card, "looks": None})
+
+
+def alike(taught: str, student: str) -> bool:
+    """Whether two students, by their names, have the same layers: their read-outs may differ, unless one is learned."""
+    (name, options), (other, others) = parse_name(taught), parse_name(student)
+    readouts = options.pop("readout", None), others.pop("readout", None)
+    learned = any("attention" in str(readout) for readout in readouts)
+    return (name, options) == (other, others) and (readouts[0] == readouts[1] or not learned)
 
 
 def _read(folder: Path) -> Start:
