@@ -15,8 +15,9 @@ from rdkit import Chem
 import iem
 from iem.chem.molecules import canonical, parse
 from iem.cli import main
-from iem.errors import UnavailableError
+from iem.errors import ConfigError, UnavailableError
 from iem.records import Split
+from iem.students.base import build_student
 from iem.students.chemprop import collate, featurize, featurizer, hands, installed
 from iem.students.predictor import save_model
 from iem.testing import check_student
@@ -53,13 +54,18 @@ def tables():
 
 @pytest.fixture(scope="module")
 def models(tables, tmp_path_factory):
-    """Model folders by task; that of the regression has two seeds."""
+    """Model folders; that of the regression has two seeds."""
     folder = tmp_path_factory.mktemp("models")
-    for task, seeds in (("regression", 2), ("classification", 1)):
+    kinds = {
+        "regression": {"seeds": 2},
+        "classification": {},
+        "mean, no hidden layer": {"student": "chemprop:readout=mean", "hidden": 0},
+    }
+    for name, options in kinds.items():
+        task = name if name in tables else "regression"
         targets = tuple(tables[task].columns[1:])
-        iem.fit(
-            tables[task], out=folder / task, target=targets, task=task, teacher="none", seeds=seeds, epochs=2, **QUICK
-        )
+        words = QUICK | {"target": targets, "task": task, "teacher": "none", "epochs": 2} | options
+        iem.fit(tables[task], out=folder / name, **words)
     return folder
 
 
@@ -99,7 +105,10 @@ def test_a_batch_is_that_of_chemprop():
 @needed
 def test_it_keeps_the_contract():
     check_student("chemprop")
-    check_student("chemprop", smiles=[*CHIRAL, *ODD])
+    for readout in ("norm", "sum", "mean"):
+        check_student(f"chemprop:readout={readout}", smiles=[*CHIRAL, *ODD])
+    with pytest.raises(ConfigError, match="readout is 'max', but it must be one of norm, sum, mean"):
+        build_student("chemprop:readout=max", dropout=0.0)
 
 
 @needed
@@ -216,15 +225,15 @@ def by_chemprop(smiles, paths, folder) -> pd.DataFrame:
 
 @needed
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["regression", "classification"])
-def test_chemprop_predicts_the_same(task, models, tmp_path):
-    paths = iem.export(models / task, to="chemprop", out=tmp_path / "model.pt")
-    names = ["model-0.pt", "model-1.pt"] if task == "regression" else ["model.pt"]
+@pytest.mark.parametrize("name", ["regression", "classification", "mean, no hidden layer"])
+def test_chemprop_predicts_the_same(name, models, tmp_path):
+    paths = iem.export(models / name, to="chemprop", out=tmp_path / "model.pt")
+    names = ["model-0.pt", "model-1.pt"] if name == "regression" else ["model.pt"]
     assert [path.name for path in paths] == names
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     smiles = [*DRUGS[:60], *ODD, *(Chem.MolToSmiles(parse(text), doRandom=True) for text in CHIRAL)]
     theirs = by_chemprop(smiles, paths, tmp_path)
-    model = iem.load(models / task)
+    model = iem.load(models / name)
     ours = model.predict(smiles)
     assert theirs["smiles"].tolist() == smiles
     for target, scale in zip(model.targets, model.predictors[0].std.tolist(), strict=True):

@@ -571,3 +571,24 @@ def test_a_start_that_is_another_students_is_refused(table, beginning, tmp_path)
     with pytest.raises(ConfigError, match="it holds the student gin:width=16,layers=2; say --student"):
         iem.fit(table, out=tmp_path / "out", start=str(beginning), **(QUICK | {"student": "gin:width=8"}))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "width"), [({}, 300), ({"hidden": 7}, 7), ({"hidden": 0}, 0), ({"preset": "paper"}, 0)]
+)
+def test_a_hidden_layer_lies_before_the_predictions_unless_it_is_taken_away(options, width, table, tmp_path):
+    iem.fit(table, out=tmp_path / "model", teacher="none", start="none", trees="none", **QUICK | options)
+    head = iem.load(tmp_path / "model").predictors[0].head
+    assert [layer.out_features for layer in head.modules() if isinstance(layer, torch.nn.Linear)] == [
+        *[width] * bool(width),
+        1,
+    ]
+    written = pd.read_csv(tmp_path / "model" / "predictions.csv")
+    read = iem.load(tmp_path / "model").predict(list(written["smiles"]))
+    column = next(name for name in written if "predict" in name)
+    np.testing.assert_allclose(read["size"], written[column], rtol=1e-5)
+
+
+def test_a_layer_of_less_than_nothing_is_refused(table, tmp_path):
+    with pytest.raises(ConfigError, match=r"--hidden is -1, but it must be a positive number or 0"):
+        iem.fit(table, out=tmp_path / "model", hidden=-1, **QUICK)

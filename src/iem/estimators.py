@@ -42,6 +42,7 @@ class _Estimator(BaseEstimator):
         epochs: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
+        hidden: int | None = None,
         norms: Norms | None = None,
         ke: float | None = None,
         te: float | None = None,
@@ -67,6 +68,7 @@ class _Estimator(BaseEstimator):
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
+        self.hidden = hidden
         self.norms = norms
         self.ke = ke
         self.te = te

@@ -3,17 +3,17 @@
 It brings torch along and takes seconds to import, so it is imported on first use; also by workers that make graphs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
 from rdkit.Chem import ChiralType, Mol
 from torch import Tensor, nn
 
-from iem.errors import UnavailableError
+from iem.errors import ConfigError, UnavailableError
 from iem.students.base import STUDENTS, Assembled
 from iem.students.predictor import Predictor
 
@@ -99,56 +99,79 @@ def collate(graphs: Sequence[Any]) -> MolGraphs:
     )
 
 
+@final
+class Encoder(nn.Module):
+    """Messages along bonds, and one of chemprop's read-outs.
+
+    Args:
+        messages: chemprop's message passing.
+        read: chemprop's aggregation over atoms.
+    """
+
+    def __init__(self, messages: Any, read: Any) -> None:
+        super().__init__()
+        self.messages, self.read = messages, read
+
+    def forward(self, batch: MolGraphs) -> Tensor:
+        return self.read(self.messages(batch), batch.batch)
+
+
 @STUDENTS.add("chemprop")
-def build(*, dropout: float = 0.0) -> Assembled:
-    """The default encoder of chemprop: directed bonds, width 300, three steps, mean over atoms.
+def build(*, dropout: float = 0.0, readout: str = "norm") -> Assembled:
+    """The default encoder of chemprop: directed bonds, width 300, three steps, the sum over atoms divided by 100.
 
     Args:
         dropout: probability after each step.
+        readout: ``norm``, that sum; ``sum``; or ``mean``.
 
     Raises:
         UnavailableError: chemprop is not installed.
+        ConfigError: no such read-out.
 
     References:
         Yang et al., J. Chem. Inf. Model. 2019, 59, 3370, doi:10.1021/acs.jcim.9b00237; Heid et al., ibid. 2024, 64, 9,
         doi:10.1021/acs.jcim.3c01250.
     """
     layers = installed().nn
-    network, mean = layers.BondMessagePassing(dropout=dropout), layers.MeanAggregation()
-
-    def embed(net: nn.Module, batch: MolGraphs) -> Tensor:
-        return mean(net(batch), batch.batch)
-
-    return Assembled(network, dim=network.output_dim, featurize=featurize, collate=collate, embed=embed)
+    known = {"norm": layers.NormAggregation, "sum": layers.SumAggregation, "mean": layers.MeanAggregation}
+    if readout not in known:
+        raise ConfigError("readout", readout, f"it must be one of {', '.join(known)}")
+    messages = layers.BondMessagePassing(dropout=dropout)
+    network = Encoder(messages, known[readout]())
+    return Assembled(
+        network, dim=messages.output_dim, featurize=featurize, collate=collate, embed=lambda net, batch: net(batch)
+    )
 
 
 def as_chemprop(predictor: Predictor) -> Any:
     """The model of chemprop that predicts what a predictor with this student predicts, from chemprop's own graphs.
 
-    Between the student and the logits nothing bends: its projection and its task head become one linear layer. Both
-    features of ``hands`` get the weights of the one that the student has read.
+    Between the student and the first layer of the task head nothing bends: that layer and the projection become one.
+    Both features of ``hands`` get the weights of the one that the student has read.
     """
     chemprop = installed()
     student = predictor.student
     assert isinstance(student, Assembled)
-    hparams: Any = student.net.hparams
-    settings = {name: value for name, value in hparams.items() if name != "cls"}
+    network: Any = student.net
+    settings = {name: value for name, value in network.messages.hparams.items() if name != "cls"}
     encoder = chemprop.nn.BondMessagePassing(**settings)
-    encoder.load_state_dict(student.net.state_dict())
-    project, head = predictor.project, predictor.head
-    tasks = head.out_features
-    kinds: dict[str, Callable[..., Any]] = {
-        "classification": chemprop.nn.BinaryClassificationFFN,
-        "regression": chemprop.nn.RegressionFFN,
-    }
-    scaled = predictor.task == "regression"
-    scale = chemprop.nn.UnscaleTransform(predictor.mean.tolist(), predictor.std.tolist()) if scaled else None
-    output = kinds[predictor.task](n_tasks=tasks, input_dim=student.dim, n_layers=0, output_transform=scale)
-    [[linear]] = output.ffn
+    encoder.load_state_dict(network.messages.state_dict())
+    first, *rest = [layer for layer in predictor.head.modules() if isinstance(layer, nn.Linear)]
+    shape: dict[str, Any] = {"n_layers": len(rest), **({"hidden_dim": first.out_features} if rest else {})}
+    tasks = len(predictor.mean)
+    if predictor.task == "regression":
+        scale = chemprop.nn.UnscaleTransform(predictor.mean.tolist(), predictor.std.tolist())
+        output = chemprop.nn.RegressionFFN(n_tasks=tasks, input_dim=student.dim, output_transform=scale, **shape)
+    else:
+        output = chemprop.nn.BinaryClassificationFFN(n_tasks=tasks, input_dim=student.dim, **shape)
+    into, *others = [layer for layer in output.ffn.modules() if isinstance(layer, nn.Linear)]
     clockwise, other = hands()
+    project = predictor.project
     with torch.no_grad():
         for layer in (encoder.W_i, encoder.W_o):
             layer.weight[:, other] = layer.weight[:, clockwise]
-        linear.weight.copy_(head.weight.double() @ project.weight.double())
-        linear.bias.copy_(head.weight.double() @ project.bias.double() + head.bias.double())
-    return chemprop.models.MPNN(encoder, chemprop.nn.MeanAggregation(), output).eval()
+        into.weight.copy_(first.weight.double() @ project.weight.double())
+        into.bias.copy_(first.weight.double() @ project.bias.double() + first.bias.double())
+    for layer, own in zip(others, rest, strict=True):
+        layer.load_state_dict(own.state_dict())
+    return chemprop.models.MPNN(encoder, network.read, output).eval()

@@ -20,15 +20,23 @@ RIDGE = 0.1
 """Of the first guess at the way there, per molecule."""
 
 
+def task_head(dim: int, tasks: int, hidden: int) -> nn.Module:
+    """From features to logits: through a hidden layer with ReLU, or in a straight line if its width is 0."""
+    if not hidden:
+        return nn.Linear(dim, tasks)
+    return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, tasks))
+
+
 @final
 class Predictor(nn.Module):
-    """Student, one fully connected layer to d_v, linear task head (section 3.4).
+    """Student, one fully connected layer to d_v, task head (section 3.4).
 
     Args:
         student: the graph network.
         tasks: number of targets.
         task: ``classification`` or ``regression``.
         dim: d_v.
+        hidden: width of the hidden layer of the task head; 0 for a linear one, as in the paper.
         bf16: the student trains in bfloat16; its weights, normalisations and heads stay in single precision, and so
             do predictions, unless they are asked for otherwise.
     """
@@ -36,11 +44,20 @@ class Predictor(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, student: Student, *, tasks: int, task: str, dim: int = TEACHER_DIM, bf16: bool = False) -> None:
+    def __init__(
+        self,
+        student: Student,
+        *,
+        tasks: int,
+        task: str,
+        dim: int = TEACHER_DIM,
+        hidden: int = 0,
+        bf16: bool = False,
+    ) -> None:
         super().__init__()
         self.student, self.task, self.bf16 = student, task, bf16
         self.project = nn.Linear(student.dim, dim)
-        self.head = nn.Linear(dim, tasks)
+        self.head = task_head(dim, tasks, hidden)
         self.register_buffer("mean", torch.zeros(tasks))
         self.register_buffer("std", torch.ones(tasks))
 

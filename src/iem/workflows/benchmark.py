@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from iem.errors import ConfigError
 from iem.workflows.fit import Norms
-from iem.workflows.settings import check_choice
+from iem.workflows.settings import check_choice, check_positive
 
 Plan = Literal["table1", "table2", "table3", "table4", "table5", "table6", "baselines", "controls"]
 
@@ -23,6 +23,7 @@ def benchmark(
     starts: Path | None = None,
     preset: Literal["default", "paper"] = "default",
     epochs: int | None = None,
+    hidden: int | None = None,
     norms: Norms | None = None,
     ke: float | None = None,
     te: float | None = None,
@@ -54,6 +55,7 @@ def benchmark(
             those that come with iem if not given.
         preset: Of the training, as in "iem fit".
         epochs: At most so many passes over the training part [100].
+        hidden: Width of the hidden layer of the task head, as in "iem fit"; 0 for none [300; paper: 0].
         norms: As in "iem fit", for methods with a head start [kept].
         ke: λ_KE, as in "iem fit".
         te: λ_TE, as in "iem fit".
@@ -68,7 +70,9 @@ def benchmark(
 
     if norms is not None:
         check_choice("--norms", norms, get_args(Norms))
-    given = {"epochs": epochs, "norms": norms, "ke": ke, "te": te}
+    if hidden is not None:
+        check_positive("--hidden", hidden, zero=True)
+    given = {"epochs": epochs, "hidden": hidden, "norms": norms, "ke": ke, "te": te}
     protocol = Protocol.of(
         split=split,
         teacher=teacher,

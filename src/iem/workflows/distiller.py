@@ -12,6 +12,7 @@ from iem.chem.molecules import canonical, parse
 from iem.errors import ConfigError, MoleculeError
 from iem.losses.terms import Loss, weigh
 from iem.nn.scale import FeatureScale
+from iem.students.predictor import task_head
 from iem.workflows.embed import load_teacher
 from iem.workflows.fit import Space
 from iem.workflows.lessons import FeatureJudge, lesson_terms
@@ -36,6 +37,7 @@ class Distiller(nn.Module):
         te: λ_TE.
         space: where the network and the teacher meet, as in ``iem.fit``: at square ``roots`` of the teacher's features
             in standard units, or at these features ``raw``, as in the paper.
+        hidden: width of the hidden layer of the task head; 0 for a linear one, as in the paper.
         jobs: processes that draw; -1 is one per core.
 
     Raises:
@@ -61,6 +63,7 @@ class Distiller(nn.Module):
         ke: float = 0.1,
         te: float = 0.1,
         space: Space = "raw",
+        hidden: int = 300,
         jobs: int = -1,
     ) -> None:
         super().__init__()
@@ -78,7 +81,8 @@ class Distiller(nn.Module):
         self.atoms = torch.tensor([parse(key).GetNumHeavyAtoms() for key in keys])
         self.register_buffer("features", torch.from_numpy(features), persistent=False)
         self.frozen = [guide.teacher.heads]  # in a list: neither trained nor saved
-        self.project, self.head = nn.Linear(dim, guide.teacher.dim), nn.Linear(guide.teacher.dim, tasks)
+        self.project = nn.Linear(dim, guide.teacher.dim)
+        self.head = task_head(guide.teacher.dim, tasks, hidden)
         self.scale = FeatureScale.of(seen) if space == "roots" else None
         self.judge = FeatureJudge(seen if self.scale is None else self.scale(torch.from_numpy(seen)).numpy(), tasks)
 

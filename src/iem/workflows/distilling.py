@@ -250,7 +250,7 @@ def train_student(
         features, atoms = torch.from_numpy(molecules.features[rows]), torch.from_numpy(molecules.atoms[rows])
         units = answer_units(heads, features, known_answers(heads, atoms))
     sizes = {name: values.shape[1] for name, (values, _) in molecules.answers.items()}
-    auxiliary = prior_heads(predictor.head.in_features, sizes) if lesson.priors and sizes else None
+    auxiliary = prior_heads(predictor.project.out_features, sizes) if lesson.priors and sizes else None
     positive = positive_weights(molecules.labels[train]) if lesson.class_weights == "balanced" else None
     student = predictor.student
     best, curve = Best(), Curve(tick)

@@ -5,6 +5,7 @@ from pathlib import Path
 from iem import artifact
 from iem.errors import ConfigError, OutputError
 from iem.files import whole
+from iem.students.base import parse_name
 from iem.students.chemprop import as_chemprop, installed
 from iem.workflows.console import say
 from iem.workflows.model import Model
@@ -25,7 +26,7 @@ def export_model(folder: Path, *, to: str, out: Path, force: bool) -> list[Path]
         raise OutputError(f"--out {out} does not end in .pt, by which chemprop knows its checkpoints; name it so")
     card = artifact.read_card(folder, kind="model")
     student = card["student"]["name"]
-    if student != "chemprop":
+    if parse_name(student)[0] != "chemprop":
         raise ConfigError(
             "--to", to, f"{folder} is a model of the student {student}; train one with: iem fit --student chemprop"
         )

@@ -27,6 +27,8 @@ class FitRecipe:
     lr: float | None = None
     """``LR`` if None."""
     dropout: float = 0.2
+    hidden: int = 300
+    """Width of the hidden layer between features and predictions; 0 for none."""
     norms: Norms | None = None
     """What batch normalisations of the student go by: the statistics of each ``batch``, with dropout; or those ``kept``
     from what it learned before, without dropout, so that it trains as it predicts. None: kept if there are any."""
@@ -93,7 +95,9 @@ LR = {False: 1e-3, True: 3e-4}
 
 PRESETS = {
     "default": FitRecipe(),
-    "paper": FitRecipe(lr=1e-3, patience=None, dropout=0.5, te_head="shared", space="raw", precision="float32"),
+    "paper": FitRecipe(
+        lr=1e-3, patience=None, dropout=0.5, hidden=0, te_head="shared", space="raw", precision="float32"
+    ),
 }
 """``paper``: section 4.1 (5-layer GIN of width 300, 100 epochs, batch 32, Adam at 0.001, dropout as in Hu et al.)."""
 
@@ -131,6 +135,7 @@ def fit(
     patience: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
+    hidden: int | None = None,
     norms: Norms | None = None,
     ke: float | Literal["auto"] | None = None,
     te: float | Literal["auto"] | None = None,
@@ -184,6 +189,8 @@ def fit(
         patience: Epochs without a better validation score after which training stops; 0 is never [30; paper: 0].
         batch_size: Molecules per step [32].
         lr: Learning rate [0.001; 0.0003 for a student that has learned before].
+        hidden: Width of the hidden layer between the student's features and its predictions; 0 for none, as in the
+            paper [300; paper: 0].
         norms: What the student's batch normalisations go by: "batch", the molecules of each step, with dropout; or
             "kept", the statistics it begins with, without dropout [kept if it has learned before; else batch].
         ke: Weight of the knowledge enhancer, λ_KE [0.1]; 0 switches it off, "auto" chooses by the validation part
@@ -214,6 +221,7 @@ def fit(
         "patience": patience,
         "batch_size": batch_size,
         "lr": lr,
+        "hidden": hidden,
         "norms": norms,
         "ke": ke,
         "te": te,
@@ -230,7 +238,7 @@ def fit(
         if name in CHOICES:
             check_choice(option, value, CHOICES[name])
         elif value != "auto":
-            check_positive(option, value, zero=name in ("ke", "te", "ramp", "patience"))
+            check_positive(option, value, zero=name in ("hidden", "ke", "te", "ramp", "patience"))
     check_jobs(jobs)
     if trees is not None:
         check_choice("--trees", trees, get_args(Joining))

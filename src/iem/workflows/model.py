@@ -62,9 +62,10 @@ class Model:
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / artifact.CARD} is not complete ({error}); make the model again") from error
         width = len(tensors.get("seed0.project.weight", ())) or TEACHER_DIM
+        hidden = len(tensors.get("seed0.head.0.weight", ()))
         self.predictors = []
         for seed, network in enumerate(networks):
-            predictor = Predictor(network, tasks=len(self.targets), task=self.task, dim=width)
+            predictor = Predictor(network, tasks=len(self.targets), task=self.task, dim=width, hidden=hidden)
             own = {
                 name.removeprefix(f"seed{seed}."): tensor
                 for name, tensor in tensors.items()

@@ -80,7 +80,9 @@ def _taught(
     guide = _guide(method, room.teacher) if method.sees in PICTURES else None
     teacher = guide.teacher if guide and method.ke else None
     width = common_width(guide and guide.teacher.dim, room.start)
-    predictor = Predictor(network, tasks=table.labels.shape[1], task=room.task, dim=width, bf16=bf16)
+    predictor = Predictor(
+        network, tasks=table.labels.shape[1], task=room.task, dim=width, hidden=recipe.hidden, bf16=bf16
+    )
     predictor.fit_scale(table.labels[split.train])
     if room.start is not None:
         room.start.give(predictor)

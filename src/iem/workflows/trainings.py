@@ -115,7 +115,14 @@ def new_predictor(study: Study, seed: int) -> Predictor:
     student = build_student(study.student, dropout=study.recipe.dropout)
     bf16 = study.recipe.precision == "bf16"
     width = common_width(study.guide and study.guide.teacher.dim, study.start)
-    predictor = Predictor(student, tasks=len(study.table.targets), task=study.task, dim=width, bf16=bf16)
+    predictor = Predictor(
+        student,
+        tasks=len(study.table.targets),
+        task=study.task,
+        dim=width,
+        hidden=study.recipe.hidden,
+        bf16=bf16,
+    )
     predictor.fit_scale(study.table.labels[study.split.train])
     if study.start is not None:
         study.start.give(predictor)
