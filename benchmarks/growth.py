@@ -117,7 +117,7 @@ def main() -> None:
     grown = [grow(options.corpus, options.out, replace(recipe, visits=visits)) for visits in sorted(options.visits)]
     folders, points = [*options.teacher, *grown], {}
     for folder in folders:
-        seen = read_card(folder, kind="teacher")["recipe"]["visits"]
+        seen = int(read_card(folder, kind="teacher")["curve"][-1]["visits"])
         points[seen] = flat(known_of(folder, corpus, tables, options.jobs))
         print(f"{seen:,} visits: {json.dumps(points[seen])}", flush=True)
     points = dict(sorted(points.items()))

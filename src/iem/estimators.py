@@ -28,7 +28,7 @@ class _Estimator(BaseEstimator):
     def __init__(
         self,
         *,
-        student: str = "gin",
+        student: str | None = None,
         start: str | None = None,
         teacher: str = "default",
         teacher_view: View = "3d",

@@ -101,6 +101,9 @@ PRESETS = {
 }
 """``paper``: section 4.1 (5-layer GIN of width 300, 100 epochs, batch 32, Adam at 0.001, dropout as in Hu et al.)."""
 
+STUDENTS = {"default": "gin:readout=mean+norm", "paper": "gin"}
+"""Who learns under a preset. A mean over the atoms, as in the paper, cannot tell how large a molecule is."""
+
 CHOICES = {
     "ke_scale": get_args(Scale),
     "space": get_args(Space),
@@ -119,7 +122,7 @@ def fit(
     smiles: str | None = None,
     target: tuple[str, ...] = (),
     task: Literal["classification", "regression"] | None = None,
-    student: Any = "gin",  # str, or a factory in Python
+    student: Any = None,  # str, or a factory in Python
     start: str | None = None,
     teacher: str = "default",
     teacher_view: View = "3d",
@@ -164,8 +167,9 @@ def fit(
         target: Column to predict; repeat the option for several. All numeric columns if not given.
         task: Recognised from the values if not given.
         student: Graph network that learns: gin, gcn, gat or sage, with options behind a colon
-            (gin:width=300,layers=5,readout=mean,jumping=last; read-outs: mean, sum, max, attention; jumping knowledge:
-            last, sum, max, cat). In Python also a function that makes one of your own.
+            (gin:width=300,layers=5,readout=mean,jumping=last; read-outs: mean, sum, norm, which is the sum over 100,
+            max, attention, and several of them joined by +; jumping knowledge: last, sum, max, cat); chemprop, where
+            that is installed. In Python also a function that makes one of your own [gin:readout=mean+norm; paper: gin].
         start: Where the student begins: "default" (what it learned from many molecules without labels, which comes with
             iem for gin), "none" (fresh weights), or a folder that "iem teach" wrote [default; paper: none].
         teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, "none", or "priors": no picture at all,
@@ -266,7 +270,7 @@ def fit(
         smiles=smiles,
         targets=(target,) if isinstance(target, str) else tuple(target),
         asked=task,
-        student=student,
+        student=student or STUDENTS[preset],
         start=start or ("none" if preset == "paper" else "default"),
         guidance=guidance,
         recipe=replace(PRESETS[preset], **chosen),
