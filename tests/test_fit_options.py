@@ -589,6 +589,13 @@ def test_a_hidden_layer_lies_before_the_predictions_unless_it_is_taken_away(opti
     np.testing.assert_allclose(read["size"], written[column], rtol=1e-5)
 
 
+def test_the_paper_reads_atoms_out_in_its_own_way(table, tmp_path):
+    words = {name: value for name, value in QUICK.items() if name != "student"}
+    for preset, student in (("default", "gin:readout=mean+norm"), ("paper", "gin")):
+        iem.fit(table, out=tmp_path / preset, teacher="none", trees="none", preset=preset, **words)
+        assert json.loads((tmp_path / preset / "run.json").read_text())["student"] == student
+
+
 def test_a_layer_of_less_than_nothing_is_refused(table, tmp_path):
     with pytest.raises(ConfigError, match=r"--hidden is -1, but it must be a positive number or 0"):
         iem.fit(table, out=tmp_path / "model", hidden=-1, **QUICK)
