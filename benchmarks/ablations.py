@@ -69,10 +69,10 @@ def probes(folder: Path, tables: list[str], jobs: int) -> dict[str, float | None
     return found
 
 
-def known_of(folder: Path, corpus: Corpus, tables: list[str], jobs: int) -> dict[str, Any]:
-    """What a teacher knows: R² of the priors from 3D views, retrieval, probes; looked up if it was asked before."""
+def known_of(folder: Path, corpus: Corpus, tables: list[str], out: Path, jobs: int) -> dict[str, Any]:
+    """What a teacher knows: R² of the priors from 3D views, retrieval, probes; looked up in ``out`` if it was asked."""
     digest = read_card(folder, kind="teacher")["digest"]
-    kept = folder / f"known {digest[:12]} {' '.join(tables)}.json"
+    kept = out / f"known {digest[:12]} {' '.join(tables)}.json"
     if kept.exists():
         return json.loads(kept.read_text(encoding="utf-8"))
     known = on_corpus(folder, corpus, 1000)
@@ -107,7 +107,7 @@ def main() -> None:
         if not (folder / "curve.json").exists():
             recipe = replace(recipe, visits=options.visits, encoder=options.encoder, lr=options.lr)
             train_teacher(options.corpus, out=folder, recipe=recipe, seed=options.seed, jobs=0)
-        results[name] = known_of(folder, corpus, tables, options.jobs)
+        results[name] = known_of(folder, corpus, tables, options.out, options.jobs)
         results[name]["minutes"] = round((process_time() - started) / 60, 1)
         print(f"{name}: {json.dumps(results[name])}", flush=True)
     print(json.dumps({"visits": options.visits, "variants": results}))

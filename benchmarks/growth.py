@@ -46,8 +46,10 @@ def grow(corpus: Path, out: Path, recipe: Recipe) -> Path:
     return grown
 
 
-def trend(visits: np.ndarray, figures: np.ndarray) -> dict[str, float] | None:
-    """The power law through some points, at least four of them; what it says of ten million visits; and its error."""
+def trend(visits: np.ndarray, figures: np.ndarray, most: float) -> dict[str, float] | None:
+    """The power law through some points, at least four of them, that ends between 0 and ``most``; what it says of ten
+    million visits; and its error.
+    """
     if len(visits) < 4:
         return None
     scale = visits / 1e5
@@ -58,7 +60,11 @@ def trend(visits: np.ndarray, figures: np.ndarray) -> dict[str, float] | None:
     rise = figures[-1] - figures[0]
     try:
         (best, gap, speed), _ = curve_fit(
-            law, scale, figures, p0=(figures[-1] + rise / 4, rise / 2, 0.4), bounds=([-9, -9, 0.05], [9, 9, 2])
+            law,
+            scale,
+            figures,
+            p0=(np.clip(figures[-1] + rise / 4, 0, most), rise / 2, 0.4),
+            bounds=([0, -9, 0.05], [most, 9, 2]),
         )
     except RuntimeError:  # no such law fits
         return None
@@ -79,19 +85,24 @@ def flat(known: dict[str, Any]) -> dict[str, float]:
     return found | {f"probe {table}": score for table, score in known["probes"].items()}
 
 
+def is_error(name: str) -> bool:
+    """Whether a figure is an error, which falls, and not a share of what there is to know."""
+    table = name.removeprefix("probe ")
+    return table in DATASETS and DATASETS[table].task == "regression"
+
+
 def draw(path: Path, points: dict[int, dict[str, float]], trends: dict[str, Any]) -> None:
     """One panel per kind of figure, over the visits on a logarithmic scale."""
-    kinds = {"R², held-out molecules": "R² ", "linear probe, ROC-AUC": "roc_auc", "linear probe, RMSE": "rmse"}
-    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    panels: dict[str, list[str]] = {}
+    for name in next(iter(points.values())):
+        probed = "linear probe, RMSE" if is_error(name) else "linear probe, ROC-AUC"
+        panels.setdefault(probed if name.startswith("probe ") else "held-out molecules, R²", []).append(name)
+    figure = Figure(figsize=(3.5 * len(panels), 3.4), layout="constrained")
     fine = np.geomspace(min(points), 1e7, 100)
-    for axes, (title, kind) in zip(figure.subplots(1, 3), kinds.items(), strict=True):
-        for name in next(iter(points.values())):
-            table = name.removeprefix("probe ")
-            regression = DATASETS[table].task == "regression" if table in DATASETS else None
-            wanted = kind == {True: "rmse", False: "roc_auc", None: name[:3]}[regression]
-            if not wanted:
-                continue
-            (line,) = axes.plot(list(points), [some[name] for some in points.values()], "o", markersize=4, label=table)
+    for axes, (title, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name in names:
+            label = name.removeprefix("probe ").removeprefix("R² ")
+            (line,) = axes.plot(list(points), [some[name] for some in points.values()], "o", markersize=4, label=label)
             if law := trends.get(name):
                 curve = law["best"] - law["gap at 100,000"] * (fine / 1e5) ** -law["exponent"]
                 axes.plot(fine, curve, color=line.get_color(), linewidth=1)
@@ -118,11 +129,14 @@ def main() -> None:
     folders, points = [*options.teacher, *grown], {}
     for folder in folders:
         seen = int(read_card(folder, kind="teacher")["curve"][-1]["visits"])
-        points[seen] = flat(known_of(folder, corpus, tables, options.jobs))
+        points[seen] = flat(known_of(folder, corpus, tables, options.out, options.jobs))
         print(f"{seen:,} visits: {json.dumps(points[seen])}", flush=True)
     points = dict(sorted(points.items()))
     visits = np.array(list(points))
-    trends = {name: trend(visits, np.array([some[name] for some in points.values()])) for name in points[visits[0]]}
+    trends = {
+        name: trend(visits, np.array([some[name] for some in points.values()]), np.inf if is_error(name) else 1.0)
+        for name in points[visits[0]]
+    }
     write_json(options.out / f"growth-{options.size}.json", {"points": points, "trends": trends})
     if options.figure:
         draw(options.figure, points, trends)
