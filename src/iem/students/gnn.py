@@ -140,7 +140,7 @@ class Network(nn.Module, ABC):
         features: str = "ogb",
     ) -> None:
         super().__init__()
-        readouts = tuple(readout.split("+"))
+        readouts = tuple(str(readout).split("+"))  # a number is one, too, though a wrong one
         choices: tuple[tuple[str, str, Collection[str]], ...] = (
             *(("readout", one, READOUTS) for one in readouts),
             ("jumping", jumping, JUMPING),
