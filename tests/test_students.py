@@ -27,7 +27,8 @@ from iem.losses.enhancers import task_loss
 from iem.students import fused, hu
 from iem.students.architectures import GCN, GraphSAGE
 from iem.students.base import STUDENTS, Assembled, Student, build_student
-from iem.students.batches import collate
+from iem.students.batches import Graphs, collate
+from iem.students.environments import Environments, environments
 from iem.students.features import ATOM_SIZES, BOND_SIZES, Graph, bond_code, featurize
 from iem.students.gnn import FEATURES, GIN, GINE, AtomTable, Attention, BondTable, pool
 from iem.students.predictor import Predictor
@@ -505,6 +506,11 @@ def graphs(draw):
     return hidden, torch.from_numpy(ends), torch.from_numpy(codes)
 
 
+def apart(edges, codes, atoms):
+    """A graph whose atoms are all different."""
+    return Environments.apart(Graphs(torch.zeros(atoms, 9).long(), edges, codes, torch.zeros(atoms).long(), 1))
+
+
 def leaves(*tensors, dtype=torch.float32):
     return [tensor.detach().to(dtype).requires_grad_() for tensor in tensors]
 
@@ -526,7 +532,7 @@ def test_messages_and_their_gradients_are_their_formula(graph, half):
     wanted = wanted(exact[0], edges, exact[1][codes])
     own = leaves(hidden, table, eps)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        found = fused.messages(own[0], edges, codes, own[1], own[2])
+        found = fused.messages(own[0], apart(edges, codes, len(hidden)), own[1], own[2])
     rows, near = len(hidden), {"rtol": 1e-5, "atol": 1e-5, "check_dtype": False}
     assert len(found) == (fused.BUCKET if half else rows)
     assert not found[rows:].any()
@@ -534,6 +540,77 @@ def test_messages_and_their_gradients_are_their_formula(graph, half):
     pairs = zip(gradients(found[:rows], weights, own), gradients(wanted, weights, exact), strict=True)
     for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, **near)
+
+
+# Atoms with the same surroundings
+
+
+def nested(batch, radius):
+    """The surroundings of every atom, written out: its features, or those one bond smaller, and its neighbours'."""
+    words = [tuple(atom.tolist()) for atom in batch.atoms]
+    yield words
+    for _ in range(radius):
+        arrived = [[] for _ in words]
+        for (source, target), code in zip(batch.edges.T.tolist(), batch.bonds.tolist(), strict=True):
+            arrived[target].append((code, words[source]))
+        words = [(word, tuple(sorted(near))) for word, near in zip(words, arrived, strict=True)]
+        yield words
+
+
+@FEATURE_SETS
+@given(smiles=st.lists(st.sampled_from([*ORDINARY, *DRUGS[:40], *ODD.values()]), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_environments_are_those_written_out(smiles, features):
+    batch = collate([FEATURES[features].featurize(parse(text)) for text in smiles])
+    before = None
+    for one, words in zip(environments(batch, 3), nested(batch, 3), strict=True):
+        examples, kind = one.examples.tolist(), one.kind.tolist()
+        assert len(set(words)) == len(set(zip(words, kind, strict=True))) == len(set(kind)) == len(examples)
+        assert [kind[example] for example in examples] == list(range(len(examples)))
+        assert one.counts.tolist() == [Counter(kind)[number] for number in range(len(examples))]
+        if before is not None:
+            assert one.centres.tolist() == [before[example] for example in examples]
+            found = Counter(zip(*one.edges.tolist(), one.bonds.tolist(), strict=True))
+            edges = zip(batch.edges.T.tolist(), batch.bonds.tolist(), strict=True)
+            assert found == Counter(
+                (before[source], kind[target], code) for (source, target), code in edges if target in examples
+            )
+        before = kind
+
+
+def test_a_crowd_costs_what_its_members_cost():
+    batch = collate(graphs_of(*["c1ccccc1C"] * 50, "CC"))
+    assert [len(one.examples) for one in environments(batch, 4)] == [3, 5, 6, 6, 6]
+
+
+@FEATURE_SETS
+def test_messages_between_environments_and_their_gradients_are_those_between_atoms(features):
+    batch = collate([FEATURES[features].featurize(parse(text)) for text in [*ORDINARY, *ORDINARY]])
+    small, large = environments(batch, 1)
+    assert len(small.examples) < len(large.examples) < len(batch.atoms)
+    hidden, table, eps = (
+        torch.randn(len(small.examples), 5),
+        torch.randn(math.prod(FEATURES[features].bond_sizes), 5),
+        0.3,
+    )
+    own, other = (leaves(hidden, table, torch.tensor([eps])) for _ in range(2))
+    found = fused.messages(own[0], large, own[1], own[2])[large.kind]
+    wanted = fused.messages(other[0][small.kind], Environments.apart(batch), other[1], other[2])
+    torch.testing.assert_close(found, wanted)
+    weights = torch.randn(wanted.shape)
+    for ours, theirs in zip(gradients(found, weights, own), gradients(wanted, weights, other), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_dropout_tells_twins_apart(layers):
+    network, batch = GIN(width=64, layers=layers, dropout=0.3), collate(graphs_of(*[MORPHINE] * 40))
+    features = network(batch)
+    assert len(features.unique(dim=0)) == 40
+    rate = (network(collate(graphs_of(*["C", "[Na+]"] * 30))) == 0).float().mean()  # one atom is its own mean
+    assert 0.25 < rate < 0.35
+    network.eval()
+    assert len(network(batch).unique(dim=0)) == 1
 
 
 def seeded(make):
@@ -595,15 +672,22 @@ def layers(seed=0):
     return linear, norm
 
 
-@given(rows=st.integers(2, 40), relu=st.booleans(), drop=st.sampled_from([0.0, 0.3]), last=st.booleans())
+@given(
+    counts=st.lists(st.integers(1, 3), min_size=2, max_size=30),
+    relu=st.booleans(),
+    drop=st.sampled_from([0.0, 0.3]),
+    last=st.booleans(),
+)
 @settings(max_examples=40, deadline=None)
-def test_a_block_and_its_gradients_are_linear_norm_relu_and_dropout(rows, relu, drop, last):
+def test_a_block_and_its_gradients_are_linear_norm_relu_and_dropout(counts, relu, drop, last):
     linear, norm = layers()
     exact = [copy.deepcopy(module).double() for module in (linear, norm)]
-    states, weights = torch.randn(rows, 6), torch.randn(rows, 7)
+    counts = torch.tensor(counts)
+    rows, first = int(counts.sum()), counts.cumsum(0) - counts
+    states, weights = torch.randn(len(counts), 6), torch.randn(len(counts), 7)
     [own], [other] = leaves(states), leaves(states, dtype=torch.float64)
-    found = fused.block(own, linear, norm, rows=rows, relu=relu, drop=drop, last=last)
-    wanted = exact[1](exact[0](other))
+    found = fused.block(own, linear, norm, counts=counts.float(), relu=relu, drop=drop, last=last)
+    wanted = exact[1](exact[0](other.repeat_interleave(counts, 0)))[first]  # states that count twice stand there twice
     wanted = (wanted.relu() if relu else wanted) * (found != 0) / (1 - drop)
     near = {"rtol": 1e-3, "atol": 1e-4 * rows, "check_dtype": False}
     torch.testing.assert_close(found, wanted, **near)
@@ -625,7 +709,8 @@ def test_a_block_in_evaluation_is_linear_norm_and_relu():
     for relu in (True, False):
         wanted = norm(linear(states))
         torch.testing.assert_close(
-            fused.block(states, linear, norm, rows=9, relu=relu, drop=0.5), wanted.relu() if relu else wanted
+            fused.block(states, linear, norm, counts=torch.ones(9), relu=relu, drop=0.5),
+            wanted.relu() if relu else wanted,
         )
 
 
@@ -643,7 +728,7 @@ COMPANY = {
 def test_the_compiled_network_is_the_plain_one(smiles, training, features):
     network = shaken(GIN(width=16, layers=3, dropout=0.0, features=features)).train(training)
     single, batch = copy.deepcopy(network).float(), collate([network.featurize(parse(text)) for text in smiles])
-    assert fused.works(single, torch.zeros(2, 16))
+    assert fused.works(single, single.norms[0].weight, 2)
     with compiled(True):
         found = single(batch)
     wanted = network(batch)
@@ -685,17 +770,17 @@ def test_predictions_in_half_precision_are_near(loops):
 
 
 def test_where_the_loops_are_not_used():
-    network, states = GIN(width=4, layers=1), torch.zeros(3, 4)
-    assert fused.works(network, states)
-    assert fused.works(network.eval(), states)
+    network, weight = GIN(width=4, layers=1), torch.zeros(4)
+    assert fused.works(network, weight, 2)
+    assert fused.works(network.eval(), weight, 2)
     with torch.autocast("cpu", torch.bfloat16):
-        assert fused.works(network.train(), states)
-        assert fused.works(network.eval(), states)
+        assert fused.works(network.train(), weight, 2)
+        assert fused.works(network.eval(), weight, 2)
     with torch.autocast("cpu", torch.float16):
-        assert not fused.works(network.train(), states)
-    assert not fused.works(network, states.double())
-    assert not fused.works(network, states.to("meta"))
-    assert not fused.works(network, states[:1])
+        assert not fused.works(network.train(), weight, 2)
+    assert not fused.works(network, weight.double(), 2)
+    assert not fused.works(network, weight.to("meta"), 2)
+    assert not fused.works(network, weight, 1)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         network(collate(graphs_of("C")))
 
@@ -714,7 +799,7 @@ def dropped(seed, drop=0.2, rows=400, width=250):
     """Where dropout of a block strikes."""
     linear, norm = nn.Linear(3, width), nn.BatchNorm1d(width)
     torch.manual_seed(seed)
-    return fused.block(torch.randn(rows, 3), linear, norm, rows=rows, relu=False, drop=drop) == 0
+    return fused.block(torch.randn(rows, 3), linear, norm, counts=torch.ones(rows), relu=False, drop=drop) == 0
 
 
 @pytest.mark.parametrize("drop", [0.2, 0.5])

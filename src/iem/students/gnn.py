@@ -12,6 +12,7 @@ from iem.errors import ConfigError
 from iem.students import fused
 from iem.students.base import STUDENTS
 from iem.students.batches import Graphs, collate
+from iem.students.environments import Environments, environments
 from iem.students.features import OGB
 from iem.students.hu import HU
 
@@ -262,20 +263,39 @@ class GIN(Network):
     ) -> Float[Tensor, "atoms width"]:
         return self.convolutions[number](hidden, batch.edges, self.bonds[number](batch.bonds))
 
-    def layer(self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs) -> Float[Tensor, "atoms width"]:
-        """In compiled loops and matrix products where they work."""
-        if not fused.works(self, hidden):
-            return super().layer(number, hidden, batch)
-        convolution, bonds, norm, rows = self.convolutions[number], self.bonds[number], self.norms[number], len(hidden)
+    def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
+        """In compiled loops and matrix products where they work, and there once for all atoms with the same
+        surroundings: until dropout tells them apart.
+        """
+        if not fused.works(self, self.atoms.table.weight, len(batch.atoms)):
+            return super().forward(batch)
+        drop, layers = self.dropout.p if self.training else 0.0, len(self.norms)
+        smallest, *larger = environments(batch, 1 if drop else layers)
+        hidden = self.atoms(batch.atoms[smallest.examples])
+        states = [hidden[smallest.kind]]
+        for number, near in enumerate(larger):
+            hidden = self._round(number, hidden, near)
+            states.append(hidden[near.kind])
+        if drop:
+            states[1], apart = nn.functional.dropout(states[1], drop), Environments.apart(batch)
+            for number in range(1, layers):
+                states.append(self._round(number, states[-1], apart, drop))
+        return self._read(self._joined(states), batch)
+
+    def _round(
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments, drop: float = 0.0
+    ) -> Float[Tensor, "after width"]:
+        """From states of the smaller environments to those of the larger."""
+        convolution, bonds, norm = self.convolutions[number], self.bonds[number], self.norms[number]
         assert isinstance(convolution, GINE)
         assert isinstance(bonds, BondTable)
         assert isinstance(norm, nn.BatchNorm1d)
         parts: Any = convolution.nn
         first, inner, _, second = parts
-        hidden = fused.messages(hidden, batch.edges, batch.bonds, bonds.rows(), convolution.eps)
-        hidden = fused.block(hidden, first, inner, rows=rows, relu=True)
+        hidden = fused.messages(hidden, near, bonds.rows(), convolution.eps)
+        hidden = fused.block(hidden, first, inner, counts=near.counts, relu=True)
         relu = self.is_inner(number)
-        return fused.block(hidden, second, norm, rows=rows, relu=relu, drop=self.dropout.p, last=True)
+        return fused.block(hidden, second, norm, counts=near.counts, relu=relu, drop=drop, last=True)
 
 
 STUDENTS.add("gin")(GIN)

@@ -49,24 +49,30 @@ def _narrow_of(value: Any, like: Any) -> Callable:
 @compiled
 def gather(
     hidden: np.ndarray,
+    centres: np.ndarray,
     edges: np.ndarray,
     codes: np.ndarray,
     table: np.ndarray,
     scale: np.float32,
     out: np.ndarray,
 ) -> None:
-    """``out_i = scale · hidden_i + Σ_j ReLU(hidden_j + table[code_ij])`` over the edges j → i.
+    """``out_i = scale · hidden[centre_i] + Σ_j ReLU(hidden_j + table[code_ij])`` over the edges j → i.
 
     Args:
-        hidden: states ``(atoms, width)``.
-        edges: source and target of each edge ``(2, edges)``.
+        hidden: states ``(before, width)``.
+        centres: own state of each row of the output, ``(after,)``.
+        edges: state and row that each edge leads from and to, ``(2, edges)``.
         codes: row of the table of each edge ``(edges,)``.
         table: ``(codes, width)``.
         scale: 1 + ε.
-        out: ``(atoms or more, width)``, of either kind.
+        out: ``(after or more, width)``, of either kind.
     """
-    rows, width = hidden.shape
-    total = scale * hidden
+    rows, width = len(centres), hidden.shape[1]
+    total = np.empty((rows, width), np.float32)
+    for row in range(rows):
+        centre = centres[row]
+        for k in range(width):
+            total[row, k] = scale * hidden[centre, k]
     for edge in range(len(codes)):
         source, target, code = edges[0, edge], edges[1, edge], codes[edge]
         for k in range(width):
@@ -83,6 +89,7 @@ def gather(
 def gather_backward(
     grad: np.ndarray,
     hidden: np.ndarray,
+    centres: np.ndarray,
     edges: np.ndarray,
     codes: np.ndarray,
     table: np.ndarray,
@@ -91,13 +98,15 @@ def gather_backward(
     table_grad: np.ndarray,
 ) -> float:
     """Gradients of ``gather``, given that of its output, of either kind; returns that of ``scale``."""
-    rows, width = hidden.shape
+    width = hidden.shape[1]
     products = np.zeros(width, np.float32)
-    for row in range(rows):
+    hidden_grad[:] = 0
+    for row in range(len(centres)):
+        centre = centres[row]
         for k in range(width):
             passed = _wide(grad[row, k])
-            hidden_grad[row, k] = scale * passed
-            products[k] += passed * hidden[row, k]
+            hidden_grad[centre, k] += scale * passed
+            products[k] += passed * hidden[centre, k]
     table_grad[:] = 0
     for edge in range(len(codes)):
         source, target, code = edges[0, edge], edges[1, edge], codes[edge]
@@ -109,19 +118,21 @@ def gather_backward(
 
 
 @compiled
-def moments(values: np.ndarray, rows: int, mean: np.ndarray, var: np.ndarray) -> None:
-    """Mean and variance (biased) of each column of ``values``, of either kind, over the first rows."""
+def moments(values: np.ndarray, counts: np.ndarray, mean: np.ndarray, var: np.ndarray) -> None:
+    """Mean and variance (biased) of each column of ``values``, of either kind, whose rows count several times."""
     width = values.shape[1]
     sums, squares = np.zeros(width), np.zeros(width)
-    for row in range(rows):
+    for row in range(len(counts)):
+        count = np.float64(counts[row])
         for k in range(width):
             value = np.float64(_wide(values[row, k]))
-            sums[k] += value
-            squares[k] += value * value
+            sums[k] += count * value
+            squares[k] += count * value * value
+    total = counts.sum()
     for k in range(width):
-        average = sums[k] / rows
+        average = sums[k] / total
         mean[k] = average
-        var[k] = squares[k] / rows - average * average
+        var[k] = squares[k] / total - average * average
 
 
 @compiled
@@ -182,7 +193,7 @@ def normalise_backward(
     out: np.ndarray,
     gain: np.float32,
     values: np.ndarray,
-    rows: int,
+    counts: np.ndarray,
     mean: np.ndarray,
     scale: np.ndarray,
     slope: np.ndarray,
@@ -197,7 +208,7 @@ def normalise_backward(
         out: the output; where it is zero, by ReLU or dropout, nothing comes back.
         gain: by which dropout scaled up the others.
         values: as there.
-        rows: as there.
+        counts: how often each row counts in the mean and the variance, float32 ``(rows,)``.
         mean: as there.
         scale: one over the standard deviation of the values, ``(width,)``.
         slope: weight · scale.
@@ -205,7 +216,7 @@ def normalise_backward(
         slope_grad: receives that of the weight, ``(width,)``.
         shift_grad: receives that of the shift, ``(width,)``.
     """
-    width = values.shape[1]
+    rows, width = len(counts), values.shape[1]
     sums, products = np.zeros(width, np.float32), np.zeros(width, np.float32)
     for row in range(rows):
         for k in range(width):
@@ -215,12 +226,15 @@ def normalise_backward(
     for k in range(width):
         shift_grad[k] = sums[k]
         slope_grad[k] = products[k] * scale[k]
-        sums[k] /= rows
-        products[k] *= scale[k] * scale[k] / rows
+    total = counts.sum()
+    for k in range(width):
+        sums[k] /= total
+        products[k] *= scale[k] * scale[k] / total
     like = values_grad.dtype.type(0)
     for row in range(rows):
+        count = counts[row]
         for k in range(width):
             passed = gain * _wide(grad[row, k]) if out[row, k] != 0 else ZERO
             away = _wide(values[row, k]) - mean[k]
-            values_grad[row, k] = _narrow(slope[k] * (passed - sums[k] - products[k] * away), like)
+            values_grad[row, k] = _narrow(slope[k] * (passed - count * (sums[k] + products[k] * away)), like)
     values_grad[rows:] = 0

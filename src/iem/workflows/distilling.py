@@ -26,7 +26,7 @@ from iem.workflows.metrics import mean_score, scores
 from iem.workflows.scales import common_scale
 from iem.workflows.training import on_device, one_thread, quiet_trainer, run_to_end
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 1000
 OWN = ("task", "judge")
 """Terms that follow from labels; all others are the teacher's or the priors', whose weights may grow."""
 

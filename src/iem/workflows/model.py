@@ -90,7 +90,7 @@ class Model:
         return make_inputs(self.predictors[0].student.featurize, self.trees, smiles)
 
     @torch.inference_mode()
-    def infer(self, inputs: Inputs, batch_size: int = 256) -> Predicted:
+    def infer(self, inputs: Inputs, batch_size: int = 1000) -> Predicted:
         """Predictions for molecules; the reason where one has no graph."""
         graphs = inputs.graphs
         places = [place for place, graph in enumerate(graphs) if not isinstance(graph, str)]

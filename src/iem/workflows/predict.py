@@ -17,7 +17,7 @@ def predict(
     *inputs: str,
     out: Path | None = None,
     smiles: str | None = None,
-    batch_size: int = 256,
+    batch_size: int = 1000,
     precision: Literal["float32", "bf16"] = "float32",
     jobs: int = -1,
 ) -> None:
