@@ -4,11 +4,11 @@
                                   [--predict tox21] [--rounds 2]
 
 Training: our loop beside a plain torch-geometric one and beside chemprop, all on the same molecules, in batches of the
-same size, with one thread. Ours is what ``iem fit`` runs, without a teacher; the plain one is a GIN of the same layer
-sizes, written as torch-geometric's examples are, with its ``DataLoader``, ``Data`` objects, ``GINEConv`` and Adam;
-chemprop trains its default network as ``chemprop train`` does. Networks are of different size, so the figures come also
-per parameter (molecules per second × parameters). Epochs alternate, and a ratio is the median over rounds of one epoch
-each.
+same size, with one thread. Ours is what ``iem fit`` runs, without a teacher: with fresh weights, and with statistics
+that are kept, as they are after a head start; the plain one is a GIN of the same layer sizes, written as
+torch-geometric's examples are, with its ``DataLoader``, ``Data`` objects, ``GINEConv`` and Adam; chemprop trains its
+default network as ``chemprop train`` does. Networks are of different size, so the figures come also per parameter
+(molecules per second × parameters). Epochs alternate, and a ratio is the median over rounds of one epoch each.
 
 Prediction: ``iem predict``, as it is and with ``--precision bf16``, beside ``chemprop predict``, from a CSV of SMILES
 to a CSV of predictions, each a process of its own with one thread, start included, in turns.
@@ -48,7 +48,7 @@ from iem.students.predictor import TEACHER_DIM, Predictor, save_model
 from iem.workflows.batching import Molecules
 from iem.workflows.chemprop import dataset, new_model
 from iem.workflows.distilling import train_student
-from iem.workflows.lessons import Lesson
+from iem.workflows.lessons import Lesson, Norms
 from iem.workflows.training import computes_in_bf16, quiet_trainer
 
 with warnings.catch_warnings():
@@ -133,34 +133,48 @@ class Tick(lightning.Callback):
         self.tick()
 
 
-def chemprop_epochs(
-    model: Any, smiles: Sequence[str], labels: np.ndarray, batch_size: int, epochs: int
-) -> Callable[[], None]:
-    """A function that lets chemprop's own training go on for one epoch; it waits in a thread of its own."""
-    loader, go, done = installed().data.build_dataloader, Semaphore(0), Semaphore(0)
-    graphs = dataset(smiles, labels[:, None])
-    some = dataset(smiles[:32], labels[:32, None])
+def by_epochs(train: Callable[[Callable[[], None]], None]) -> Callable[[], None]:
+    """A function that lets a training go on for one epoch; it waits in a thread of its own.
+
+    Args:
+        train: a whole training, which calls what it is given after every epoch.
+    """
+    go, done = Semaphore(0), Semaphore(0)
 
     def tick() -> None:
         done.release()
         go.acquire()
 
-    def train() -> None:
+    def run() -> None:
         torch.set_num_threads(1)
         go.acquire()
-        trainer = quiet_trainer(max_epochs=epochs, callbacks=[Tick(tick)])
         try:
-            trainer.fit(model, loader(graphs, batch_size, seed=0), loader(some, batch_size, shuffle=False))
+            train(tick)
         finally:
             done.release()
 
-    Thread(target=train, daemon=True).start()
+    Thread(target=run, daemon=True).start()
 
     def epoch() -> None:
         go.release()
         done.acquire()
 
     return epoch
+
+
+def chemprop_epochs(
+    model: Any, smiles: Sequence[str], labels: np.ndarray, batch_size: int, epochs: int
+) -> Callable[[], None]:
+    """Chemprop's own training, by epochs."""
+    loader = installed().data.build_dataloader
+    graphs = dataset(smiles, labels[:, None])
+    some = dataset(smiles[:32], labels[:32, None])
+
+    def train(tick: Callable[[], None]) -> None:
+        trainer = quiet_trainer(max_epochs=epochs, callbacks=[Tick(tick)])
+        trainer.fit(model, loader(graphs, batch_size, seed=0), loader(some, batch_size, shuffle=False))
+
+    return by_epochs(train)
 
 
 def our_molecules(smiles: Sequence[str], labels: np.ndarray) -> Molecules:
@@ -182,39 +196,41 @@ def size(model: nn.Module) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def training_seconds(
-    options: argparse.Namespace, predictor: Predictor, others: dict[str, Callable[[], None]], molecules: Molecules
-) -> dict[str, np.ndarray]:
-    """Processor seconds of every epoch but the first, in turns; ours are called ``iem``."""
+def our_epochs(
+    predictor: Predictor, molecules: Molecules, norms: Norms, batch_size: int, epochs: int, folder: Path
+) -> Callable[[], None]:
+    """Our own training, by epochs."""
     lesson = Lesson(
         task="classification",
-        epochs=options.epochs + 1,
-        batch_size=options.batch_size,
+        epochs=epochs,
+        batch_size=batch_size,
         lr=LR,
         patience=None,
         ke=0,
         te=0,
         te_head="own",
         seed=0,
+        norms=norms,
     )
-    seconds: dict[str, list[float]] = {"iem": [], **{name: [] for name in others}}
-    began = process_time()
-
-    def lap(name: str) -> None:
-        nonlocal began
-        seconds[name].append(process_time() - began)
-        began = process_time()
-
-    def tick(epoch: int, score: float) -> None:
-        lap("iem")
-        for name, run in others.items():
-            run()
-            lap(name)
-
     rows = np.arange(len(molecules.graphs))
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "checkpoint.ckpt"
-        train_student(predictor, molecules, rows, rows[:32], lesson, heads=None, checkpoint=checkpoint, tick=tick)
+
+    def train(tick: Callable[[], None]) -> None:
+        checkpoint = folder / f"{norms}.ckpt"
+        train_student(
+            predictor, molecules, rows, rows[:32], lesson, heads=None, checkpoint=checkpoint, tick=lambda *_: tick()
+        )
+
+    return by_epochs(train)
+
+
+def training_seconds(trainings: dict[str, Callable[[], None]], epochs: int) -> dict[str, np.ndarray]:
+    """Processor seconds of every epoch, in turns, after one that warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in trainings}
+    for _ in range(epochs + 1):
+        for name, epoch in trainings.items():
+            began = process_time()
+            epoch()
+            seconds[name].append(process_time() - began)
     return {name: np.array(values[1:]) for name, values in seconds.items()}
 
 
@@ -277,36 +293,39 @@ def main() -> None:
     except UnavailableError as error:
         chemprop = False
         print(f"no figures of chemprop: {error}")
-    with rdBase.BlockLogs():
+    with rdBase.BlockLogs(), tempfile.TemporaryDirectory() as folder:
         smiles, labels = some_molecules(read_table(options.table), options.molecules)
+        molecules, rounds = our_molecules(smiles, labels), options.epochs + 2  # none of them ends before the others
         torch.manual_seed(0)
-        others = {"pyg": plain_epochs(smiles, labels, options.batch_size)}
-        models: dict[str, nn.Module] = {
-            "iem": Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification", bf16=bf16)
-        }
+        trainings, sizes = {}, {}
+        norms: dict[str, Norms] = {"iem": "batch", "iem, started": "kept"}
+        for name, kind in norms.items():
+            ours = Predictor(GIN(dropout=DROPOUT), tasks=1, task="classification", bf16=bf16)
+            trainings[name] = our_epochs(ours, molecules, kind, options.batch_size, rounds, Path(folder))
+            sizes[name] = size(ours)
+        trainings["pyg"], sizes["pyg"] = plain_epochs(smiles, labels, options.batch_size), sizes["iem"]
         if chemprop:
-            models["chemprop"] = new_model("classification", 1)
-            others["chemprop"] = chemprop_epochs(
-                models["chemprop"], smiles, labels, options.batch_size, options.epochs + 1
-            )
-        seconds = training_seconds(options, models["iem"], others, our_molecules(smiles, labels))
+            theirs = new_model("classification", 1)
+            trainings["chemprop"] = chemprop_epochs(theirs, smiles, labels, options.batch_size, rounds)
+            sizes["chemprop"] = size(theirs)
+        seconds = training_seconds(trainings, options.epochs)
         keys = read_table(options.predict).keys
-    sizes = {name: size(model) for name, model in models.items()}
-    sizes["pyg"] = sizes["iem"]
     speeds = {name: len(smiles) / float(np.median(values)) for name, values in seconds.items()}
     for name, speed in speeds.items():
         print(
-            f"{name:8} trains {speed:7.0f} molecules/s, {speed * sizes[name] / 1e9:.2f}e9 molecules/s × parameters",
+            f"{name:12} trains {speed:7.0f} molecules/s, {speed * sizes[name] / 1e9:.2f}e9 molecules/s × parameters",
             flush=True,
         )
     spent = prediction_seconds(keys, options.rounds, chemprop=chemprop)
     for name, values in spent.items():
         print(f"{name:11} predicts {len(keys):,} molecules in {min(values):.1f} s")
-    ratios = {name: seconds[name] / seconds["iem"] for name in others}
+    ratios = {name: values / seconds["iem"] for name, values in seconds.items()}
     mine = float(np.median(ratios["chemprop"])) if chemprop else None
+    started = float(np.median(seconds["pyg"] / seconds["iem, started"]))
     result = {
         "train_ratio_pyg": round(float(np.median(ratios["pyg"])), 2),
         "train_ratio_pyg_range": [round(float(value), 2) for value in (ratios["pyg"].min(), ratios["pyg"].max())],
+        "train_ratio_pyg_started": round(started, 2),
         "train_ratio_chemprop": mine and round(mine, 2),
         "train_ratio_chemprop_per_parameter": mine and round(mine * sizes["iem"] / sizes["chemprop"], 2),
         "predict_ratio_chemprop": round(min(spent["chemprop"]) / min(spent["iem"]), 2) if chemprop else None,
