@@ -588,12 +588,8 @@ def test_messages_between_environments_and_their_gradients_are_those_between_ato
     batch = collate([FEATURES[features].featurize(parse(text)) for text in [*ORDINARY, *ORDINARY]])
     small, large = environments(batch, 1)
     assert len(small.examples) < len(large.examples) < len(batch.atoms)
-    hidden, table, eps = (
-        torch.randn(len(small.examples), 5),
-        torch.randn(math.prod(FEATURES[features].bond_sizes), 5),
-        0.3,
-    )
-    own, other = (leaves(hidden, table, torch.tensor([eps])) for _ in range(2))
+    hidden, table = torch.randn(len(small.examples), 5), torch.randn(math.prod(FEATURES[features].bond_sizes), 5)
+    own, other = (leaves(hidden, table, torch.tensor([0.3])) for _ in range(2))
     found = fused.messages(own[0], large, own[1], own[2])[large.kind]
     wanted = fused.messages(other[0][small.kind], Environments.apart(batch), other[1], other[2])
     torch.testing.assert_close(found, wanted)
@@ -609,6 +605,8 @@ def test_dropout_tells_twins_apart(layers):
     assert len(features.unique(dim=0)) == 40
     rate = (network(collate(graphs_of(*["C", "[Na+]"] * 30))) == 0).float().mean()  # one atom is its own mean
     assert 0.25 < rate < 0.35
+    every = GIN(width=64, layers=layers, dropout=0.3, jumping="cat")
+    assert every(batch).shape == (40, every.dim)
     network.eval()
     assert len(network(batch).unique(dim=0)) == 1
 

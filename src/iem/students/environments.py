@@ -1,5 +1,6 @@
 """Which atoms of a batch a network cannot tell apart: after r rounds of message passing, those whose surroundings
-agree up to r bonds. Two thirds of the atoms of 32 molecules are left then, and two fifths of those of 2,000.
+agree up to r bonds. On average over five rounds two thirds of the atoms of 32 molecules are left then, and two fifths
+of those of 2,000.
 
 The circular atom environments of Morgan's algorithm, here with the features and bonds that a network is shown.
 

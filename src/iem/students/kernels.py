@@ -223,11 +223,10 @@ def normalise_backward(
             passed = gain * _wide(grad[row, k]) if out[row, k] != 0 else ZERO
             sums[k] += passed
             products[k] += passed * (_wide(values[row, k]) - mean[k])
+    total = counts.sum()
     for k in range(width):
         shift_grad[k] = sums[k]
         slope_grad[k] = products[k] * scale[k]
-    total = counts.sum()
-    for k in range(width):
         sums[k] /= total
         products[k] *= scale[k] * scale[k] / total
     like = values_grad.dtype.type(0)
