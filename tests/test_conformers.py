@@ -263,8 +263,10 @@ def test_settings_are_checked_and_signed():
         ConformerSettings(seed=1),
         ConformerSettings(timeout=3),
         ConformerSettings(relax=0),
+        ConformerSettings(flat=True),
     ]
-    assert len({each.signature for each in signatures}) == 4
+    assert len({each.signature for each in signatures}) == 5
+    assert ConformerSettings(flat=True, seed=1).signature == signatures[-1].signature, "a layout needs no seed"
     assert not same(conformer(parse(ASPIRIN)), conformer(parse(ASPIRIN), ConformerSettings(seed=1)))
 
 

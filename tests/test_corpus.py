@@ -493,6 +493,17 @@ def test_relaxation_is_a_setting(tmp_path):
     assert "mmff94(0)" in json.loads((tmp_path / "0" / MANIFEST).read_text())["settings"]["conformers"]
 
 
+def test_a_corpus_may_do_without_conformers(source, copy, tmp_path):
+    prepare(str(source), out=tmp_path / "flat", flat=True, shard_size=4, jobs=1)
+    found, wanted = Corpus(tmp_path / "flat"), Corpus(copy)
+    assert set(found.statuses) == {"flat"}
+    assert [record.smiles for record in found] == [record.smiles for record in wanted]
+    for record, other in zip(found, wanted, strict=True):
+        assert not record.geometry.coordinates[:, 2].any()
+        for name in ("atom", "bond", "property"):
+            np.testing.assert_array_equal(record.priors[name].values, other.priors[name].values)
+
+
 def test_other_settings_are_refused_by_name(source, copy):
     before = contents(copy)
     with pytest.raises(ConfigError, match="--seed") as caught:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import SMALL_CORPUS
 
 from iem import artifact
 from iem.cli import main
@@ -17,6 +18,7 @@ from iem.students.predictor import Predictor
 from iem.students.starts import find_start
 from iem.workflows import rounds, teaching
 from iem.workflows.embed import load_teacher
+from iem.workflows.prepare import prepare
 from iem.workflows.scales import scale_of
 from iem.workflows.teach import LR, TeachRecipe
 from iem.workflows.teaching import Lessons, Teaching, corpus_features, teach_student
@@ -159,6 +161,28 @@ def test_a_student_begins_where_it_was_taught(corpus, tmp_path):
         find_start(str(corpus), SMALL)
 
 
+def test_of_the_students_that_come_along_the_one_with_the_same_read_out_is_taken(tmp_path):
+    def bundle(folder, student):
+        torch.manual_seed(len(student))
+        tensors = Predictor(build_student(student), tasks=1, task="regression").state_dict()
+        own = {name: tensor for name, tensor in tensors.items() if name.startswith(("student.", "project."))}
+        (tmp_path / folder).mkdir()
+        artifact.save(tmp_path / folder, own, {"student": student, "teacher": None}, kind="student")
+        return artifact.read_card(tmp_path / folder, kind="student")["digest"]
+
+    both = f"{SMALL},readout=mean+norm"
+    first, second = bundle("priors-a", SMALL), bundle("priors-b", both)
+    other = bundle("pictures-a", both)
+    bundle("priors-0", "gcn:width=32,layers=2")
+    turned = "gin:readout=mean+norm,layers=2,width=32"  # the order of options says nothing
+    for student, digest in ((SMALL, first), (both, second), (turned, second), (f"{SMALL},readout=norm", first)):
+        start = find_start("default", student, bundled=tmp_path)
+        assert start.digest == digest
+        assert ("project.weight" in start.tensors) == ("readout=norm" not in student)
+    assert find_start("pictures", SMALL, bundled=tmp_path).digest == other
+    assert find_start("priors", f"{SMALL},jumping=cat", bundled=tmp_path) is None
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -176,6 +200,32 @@ def test_a_student_begins_where_it_was_taught(corpus, tmp_path):
 def test_what_cannot_be_taught_is_said_in_one_sentence(corpus, tmp_path, capsys, options, message):
     assert main(["teach", str(corpus), "--out", str(tmp_path / "run"), "--jobs", "0", *options]) == 1
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def flat_corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("flat")
+    (folder / "some.smi").write_text("\n".join(SMALL_CORPUS))
+    prepare(str(folder / "some.smi"), out=folder / "corpus", flat=True, jobs=1)
+    return folder / "corpus"
+
+
+def test_molecules_without_conformers_are_not_asked_about_their_shape(flat_corpus, tmp_path):
+    recipe = replace(TINY, features=0.0, ke=0.0, questions=("atom", "shape", "geometry", "substructure"))
+    taught(flat_corpus, tmp_path / "run", "none", recipe)
+    last = json.loads((tmp_path / "run" / "curve.json").read_text())[-1]
+    assert {name for name in last if name.startswith("valid/prior")} == {"valid/prior_atom", "valid/prior_substructure"}
+    with pytest.raises(ConfigError, match="answer none of them"):
+        taught(flat_corpus, tmp_path / "none", "none", replace(recipe, questions=("shape",)))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("verb", [["teach", "--jobs", "0"], ["pretrain", "--jobs", "0"]])
+def test_no_picture_is_drawn_of_a_corpus_without_conformers(flat_corpus, tmp_path, capsys, verb):
+    words = [verb[0], str(flat_corpus), "--out", str(tmp_path / "run"), "--batch-size", "8", *verb[1:]]
+    assert main(words) == 1
+    assert "its molecules are all flat; prepare it without --flat" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

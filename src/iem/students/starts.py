@@ -80,7 +80,8 @@ def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> St
 
     Args:
         name: ``none``; ``pictures``, ``priors`` or ``default`` (one of the two): what comes with the package for this
-            student, if anything; or a folder. A student that only reads its atoms out in another way will do, too.
+            student, if anything; or a folder. A student that only reads its atoms out in another way will do, too,
+            where none comes along that reads them out as this one does.
         student: name with options, as on the command line; None for one that has no name.
         bundled: where the package's own are.
 
@@ -93,10 +94,13 @@ def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> St
     if name == "default":
         name = DEFAULT
     if name in KINDS:
-        for path in sorted(bundled.glob(f"{name}-*/{artifact.CARD}")):
-            if student and alike(artifact.read_card(path.parent, kind="student")["student"], student):
-                return _as(student, _read(path.parent))
-        return None
+        if student is None:
+            return None
+        folders = [path.parent for path in sorted(bundled.glob(f"{name}-*/{artifact.CARD}"))]
+        taught = {folder: artifact.read_card(folder, kind="student")["student"] for folder in folders}
+        fitting = [folder for folder in folders if alike(taught[folder], student)]
+        fitting.sort(key=lambda folder: parse_name(taught[folder]) != parse_name(student))
+        return _as(student, _read(fitting[0])) if fitting else None
     start = _read(Path(name))
     if not (student and alike(start.card["student"], student)):
         raise ConfigError(

@@ -64,6 +64,12 @@ METHODS: dict[str, Method] = {
     "priors start+iem": Method(
         about="head start from the questions alone, both enhancers, 3D views", sees="3d", start="priors", **TAUGHT
     ),
+    "priors start+ke": Method(
+        about="head start from the questions alone, knowledge enhancer", sees="3d", ke=True, start="priors"
+    ),
+    "priors start+te": Method(
+        about="head start from the questions alone, task enhancer", sees="3d", te=True, start="priors"
+    ),
     "priors start+shuffled": Method(
         about="head start from the questions alone, both enhancers, pictures of other molecules",
         sees="3d",

@@ -14,6 +14,7 @@ def prepare(
     seed: int = 0,
     timeout: float = 10.0,
     relax: int = 200,
+    flat: bool = False,
     shard_size: int = 1000,
     jobs: int = -1,
     engine: str = "cores",
@@ -35,6 +36,8 @@ def prepare(
         timeout: Seconds for the conformer of one molecule; one that takes longer is drawn flat.
         relax: Iterations of MMFF94 at most on each conformer; 0 keeps the embedding as it is and takes half the time
             for drug-like molecules.
+        flat: Make no conformers, only RDKit's 2D layout: a tenth of the time. Enough for "iem teach --teacher
+            none", where questions about shape then stay open; a teacher of pictures needs conformers.
         shard_size: Molecules per file; what is lost at most when a run is killed.
         jobs: Processes; -1 is one per core.
         engine: "cores" of this machine, or "ray" for a Ray cluster whose machines share the folder of the corpus.
@@ -54,7 +57,7 @@ def prepare(
         exclude=(exclude,) if isinstance(exclude, str) else tuple(exclude),
         limit=limit,
         smiles=smiles,
-        settings=ConformerSettings(seed=seed, timeout=timeout, relax=relax),
+        settings=ConformerSettings(seed=seed, timeout=timeout, relax=relax, flat=flat),
         shard_size=shard_size,
         jobs=jobs,
         engine=engine,

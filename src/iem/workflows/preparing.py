@@ -209,7 +209,7 @@ def _make_shards(
 
     with RejectedRows(out) as left_out, progress("rate") as bars:
         bars.speed_estimate_period = 600  # seconds; one shard may take a minute
-        bar = bars.add_task("embedding molecules", total=total, rate="")
+        bar = bars.add_task("laying molecules out" if settings.flat else "embedding molecules", total=total, rate="")
         started = perf_counter()
         for (name, batch), shard in in_order(tasks, make_shard, named(), arguments):
             rejected = tally.add(batch, name, shard)

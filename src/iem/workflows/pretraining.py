@@ -45,6 +45,21 @@ ALBUM = ".album"
 """Ending of the file with the depictions of a training that has not ended."""
 
 
+def school_corpus(folder: Path, batch_size: int, *, pictures: bool) -> Corpus:
+    """The molecules that a teacher or a student is to learn from.
+
+    Raises:
+        ArtifactError: there is no whole corpus.
+        ConfigError: too few molecules for the batches, or none in space where pictures are to be drawn of them.
+    """
+    molecules = Corpus(folder)
+    if len(molecules) < 2 * batch_size:
+        raise ConfigError("--batch-size", batch_size, f"{folder} holds only {len(molecules)} molecules; prepare more")
+    if pictures and set(molecules.statuses) == {"flat"}:
+        raise ConfigError("CORPUS", str(folder), "its molecules are all flat; prepare it without --flat")
+    return molecules
+
+
 def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Which molecules of a corpus are learned from and which are held out; at least one batch of these."""
     order = np.random.default_rng((seed, count)).permutation(count)
@@ -189,12 +204,8 @@ def train_teacher(
     nodes: int = 1,
 ) -> None:
     """Train, resuming where an interrupted run of the same settings was; see ``iem.workflows.pretrain``."""
-    recipe, molecules = resolved(recipe), Corpus(corpus)
-    rounds = rounds_of(recipe)
-    if len(molecules) < 2 * recipe.batch_size:
-        raise ConfigError(
-            "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
-        )
+    recipe = resolved(recipe)
+    molecules, rounds = school_corpus(corpus, recipe.batch_size, pictures=True), rounds_of(recipe)
     checkpoint, plateau = out / "checkpoint.ckpt", out / "plateau.ckpt"
     watch = Watch(
         "teaching the teacher",

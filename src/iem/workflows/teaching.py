@@ -34,8 +34,8 @@ from iem.workflows.console import progress, say
 from iem.workflows.curves import CurveFiles
 from iem.workflows.embed import ImageTeacher, load_teacher
 from iem.workflows.folders import open_run
-from iem.workflows.pretraining import held_out_part
-from iem.workflows.questions import ask
+from iem.workflows.pretraining import held_out_part, school_corpus
+from iem.workflows.questions import FLAT, ask
 from iem.workflows.rounds import Watch
 from iem.workflows.scales import align, scale_of
 from iem.workflows.teach import LR, TeachRecipe
@@ -184,11 +184,12 @@ def teach_student(
     torch.manual_seed(seed)
     network = build_student(student, dropout=recipe.dropout)
     guide = None if teacher == "none" else load_teacher(teacher)
-    molecules = Corpus(corpus)
-    if len(molecules) < 2 * recipe.batch_size:
-        raise ConfigError(
-            "--batch-size", recipe.batch_size, f"{corpus} holds only {len(molecules)} molecules; prepare more of them"
-        )
+    molecules = school_corpus(corpus, recipe.batch_size, pictures=guide is not None)
+    questions = recipe.questions if recipe.priors else ()
+    if set(molecules.statuses) == {"flat"}:
+        questions = tuple(name for name in questions if name in FLAT)
+    if guide is None and not questions:
+        raise ConfigError("--questions", ",".join(recipe.questions), "molecules without conformers answer none of them")
     settings = {
         "student": student,
         "start": begin.digest[:16] if begin else "none",
@@ -205,7 +206,6 @@ def teach_student(
         predictor = Predictor(network, tasks=1, task="regression", dim=width, bf16=recipe.precision == "bf16")
         if begin is not None:
             begin.give(predictor)
-        questions = recipe.questions if recipe.priors else ()
         ask(molecules, questions, jobs=workers)
         heads = prior_heads(predictor.project.out_features, {name: PRIORS[name].size for name in questions})
         set_scales(heads, prior_statistics(molecules, train, questions, seed=seed))
