@@ -2,6 +2,7 @@
 
 import copy
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from iem import artifact
 from iem.chem.conformers import conformer, flat_geometry
 from iem.chem.molecules import canonical, parse
 from iem.chem.priors import priors, substructure_prior
-from iem.errors import ArtifactError, ConfigError, TableError
+from iem.errors import ArtifactError, ConfigError, ContractError, TableError
 from iem.losses.enhancers import answer_units, knowledge_enhancer, task_loss
 from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import prior_heads
@@ -388,7 +389,7 @@ def test_fit_with_priors_draws_nothing_and_says_so(table, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_an_interrupted_training_ends_like_an_unbroken_one_whatever_its_schedule(tmp_path, monkeypatch, task):
-    lesson = replace(LESSON, task=task, ramp=6.5, ke_scale="unit", schedule="one-cycle")
+    lesson = replace(LESSON, task=task, ramp=6.5, ke_scale="unit", schedule="one-cycle", average=7)
     if task == "classification":
         lesson = replace(lesson, class_weights="balanced", schedule="cosine")
     table = molecules(positives=3 if task == "classification" else None)
@@ -438,6 +439,44 @@ def test_a_student_may_train_as_it_predicts(tmp_path, monkeypatch, norms):
     assert not any(same[name] for name in same if name.endswith("norms.0.weight"))
     near = [float(loss.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5) for loss, wanted in losses]
     assert all(near) == (norms == "kept")
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_what_is_kept_is_the_moving_average_of_the_weights(tmp_path, monkeypatch, steps):
+    lesson = replace(LESSON, te=0.25, norms="batch", average=steps)
+    path, kept, original, keep = [], {}, Distillation.on_train_batch_end, distilling.Best.keep
+
+    def step(self, *arguments):
+        path.append({name: tensor.detach().clone() for name, tensor in self.predictor.state_dict().items()})
+        return original(self, *arguments)
+
+    def put_aside(self, module):
+        kept[len(path)] = {name: tensor.clone() for name, tensor in module.steady.state_dict().items()}
+        keep(self, module)
+
+    monkeypatch.setattr(Distillation, "on_train_batch_end", step)
+    monkeypatch.setattr(distilling.Best, "keep", put_aside)
+    _, found = trained(molecules(), lesson, tmp_path, heads=heads_of_a_teacher())
+    last, decay = max(kept), 1 - 1 / max(steps, 1)
+    assert all(torch.equal(found.weights[name], tensor) for name, tensor in kept[last].items())
+    for name, tensor in path[0].items():
+        expected = tensor
+        for later in path[1:last]:
+            expected = decay * expected + (1 - decay) * later[name]
+        if tensor.is_floating_point():
+            torch.testing.assert_close(found.weights[name], expected, rtol=1e-4, atol=1e-6)
+    assert any(name.endswith("running_var") for name in path[0])
+    assert not torch.equal(path[0]["project.weight"], path[-1]["project.weight"])
+
+
+def test_a_student_that_cannot_be_copied_is_told_what_to_do(tmp_path):
+    predictor = new_predictor("regression")
+    predictor.student.lock = threading.Lock()
+    table, rows = molecules(), np.arange(12)
+    options = {"heads": None, "checkpoint": tmp_path / "x.ckpt", "tick": lambda *_: None}
+    with pytest.raises(ContractError, match=r"cannot be copied.*say --average 0"):
+        train_student(predictor, table, rows, rows, replace(LESSON, average=10), **options)
+    train_student(predictor, table, rows, rows, replace(LESSON, average=0, epochs=1), **options)
 
 
 def test_the_weights_grow_linearly_and_those_of_labels_do_not(tmp_path, monkeypatch):

@@ -50,6 +50,7 @@ class _Estimator(BaseEstimator):
         ke_scale: Scale | None = None,
         ramp: float | None = None,
         class_weights: ClassWeights | None = None,
+        average: float | None = None,
         schedule: Schedule | None = None,
         jobs: int = -1,
         verbose: bool = False,
@@ -76,6 +77,7 @@ class _Estimator(BaseEstimator):
         self.ke_scale = ke_scale
         self.ramp = ramp
         self.class_weights = class_weights
+        self.average = average
         self.schedule = schedule
         self.jobs = jobs
         self.verbose = verbose

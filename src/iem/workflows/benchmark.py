@@ -25,6 +25,7 @@ def benchmark(
     epochs: int | None = None,
     hidden: int | None = None,
     norms: Norms | None = None,
+    average: float | None = None,
     ke: float | None = None,
     te: float | None = None,
     list_runs: bool = False,
@@ -57,6 +58,7 @@ def benchmark(
         epochs: At most so many passes over the training part [100].
         hidden: Width of the hidden layer of the task head, as in "iem fit"; 0 for none [300; paper: 0].
         norms: As in "iem fit", for methods with a head start [kept].
+        average: Steps over which weights are averaged, as in "iem fit"; 0 for none [10; paper: 0].
         ke: λ_KE, as in "iem fit".
         te: λ_TE, as in "iem fit".
         list_runs: Show the runs and which of them are done, and stop.
@@ -72,7 +74,9 @@ def benchmark(
         check_choice("--norms", norms, get_args(Norms))
     if hidden is not None:
         check_positive("--hidden", hidden, zero=True)
-    given = {"epochs": epochs, "hidden": hidden, "norms": norms, "ke": ke, "te": te}
+    if average is not None:
+        check_positive("--average", average, zero=True)
+    given = {"epochs": epochs, "hidden": hidden, "norms": norms, "average": average, "ke": ke, "te": te}
     protocol = Protocol.of(
         split=split,
         teacher=teacher,

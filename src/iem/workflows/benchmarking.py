@@ -140,6 +140,7 @@ class Protocol:
                 "space": method.ke or method.te,
                 "ramp": method.ke or method.te or method.priors,
                 "norms": self.lesson(run).norms == "kept",
+                "average": self.recipe.average > 1,
             }
             recipe, start = asdict(self.lesson(run)), self.start(run)
             depends["recipe"] = {name: value for name, value in recipe.items() if used.get(name, True)}

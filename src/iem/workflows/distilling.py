@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from iem.data.datasets import GraphBatch
 from iem.errors import ContractError
@@ -63,13 +64,23 @@ class Distillation(lightning.LightningModule):
         super().__init__()
         self.predictor, self.lesson, self.judge, self.auxiliary = predictor, lesson, judge, auxiliary
         self.units, self.scale = units, scale
+        self.average = averaged(predictor, lesson.average) if lesson.average > 1 else None
         self.register_buffer("positive", positive, persistent=False)
         self.frozen = [] if heads is None else [heads]  # in a list: neither trained nor saved with the student
         self.outputs: list[Tensor] = []
         self.truths: list[Tensor] = []
 
+    @property
+    def steady(self) -> Predictor:
+        """The predictor as it is validated and kept: with the moving average of its weights, if there is one."""
+        return self.predictor if self.average is None else cast(Predictor, self.average.module)
+
     def on_fit_start(self) -> None:
         self.frozen = on_device(self.frozen, self.device)
+
+    def on_train_batch_end(self, outputs: Any, batch: GraphBatch, batch_idx: int) -> None:
+        if self.average is not None:
+            self.average.update_parameters(self.predictor)
 
     def on_train_epoch_start(self) -> None:
         self.predictor.train()
@@ -128,7 +139,7 @@ class Distillation(lightning.LightningModule):
         )
 
     def validation_step(self, batch: GraphBatch) -> None:
-        features, logits = self.predictor(batch.graphs)
+        features, logits = self.steady(batch.graphs)
         self.examine(features, batch)
         self.outputs.append(self.predictor.to_output(logits))
         self.truths.append(batch.labels)
@@ -144,13 +155,30 @@ class Distillation(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         lr, steps = self.lesson.lr, int(self.trainer.estimated_stepping_batches)
-        optimizer = torch.optim.Adam(self.parameters(), lr=lr, fused=True)
+        learning = [part for part in (self.predictor, self.judge, self.auxiliary) if part is not None]
+        optimizer = torch.optim.Adam(nn.ModuleList(learning).parameters(), lr=lr, fused=True)
         if self.lesson.schedule == "constant":
             return optimizer
         schedule: LRScheduler = CosineAnnealingLR(optimizer, steps)
         if self.lesson.schedule == "one-cycle":
             schedule = OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def averaged(predictor: Predictor, steps: float) -> AveragedModel:
+    """A copy of a predictor for the exponential moving average of its weights, over so many steps (decay 1 − 1/steps).
+
+    Statistics of normalisations are averaged along.
+
+    Raises:
+        ContractError: the student cannot be copied.
+    """
+    try:
+        return AveragedModel(predictor, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / steps), use_buffers=True)
+    except (RuntimeError, TypeError) as error:  # what copy.deepcopy says
+        raise ContractError(
+            f"the student cannot be copied, as averaging its weights needs ({error}); say --average 0"
+        ) from error
 
 
 class Trained(NamedTuple):
@@ -192,7 +220,7 @@ class Best(lightning.Callback):
         self.weights: dict[str, Tensor] = {}
 
     def keep(self, module: Distillation) -> None:
-        tensors = module.predictor.state_dict()
+        tensors = module.steady.state_dict()
         self.weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
     def state_dict(self) -> dict[str, Any]:

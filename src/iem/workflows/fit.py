@@ -46,6 +46,9 @@ class FitRecipe:
     """Epochs over which λ_KE and λ_TE grow linearly from 0."""
     class_weights: ClassWeights = "none"
     """``balanced``: of each target, positives together weigh as much as negatives."""
+    average: float = 10.0
+    """Steps over which weights are averaged, exponentially, to be validated and kept; 1 − 1/average is the decay. At
+    1 or below they are kept as they are."""
     schedule: Schedule = "constant"
     """Of the learning rate: ``one-cycle`` and ``cosine`` end near 0 at the last epoch."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
@@ -96,7 +99,7 @@ LR = {False: 1e-3, True: 3e-4}
 PRESETS = {
     "default": FitRecipe(),
     "paper": FitRecipe(
-        lr=1e-3, patience=None, dropout=0.5, hidden=0, te_head="shared", space="raw", precision="float32"
+        lr=1e-3, patience=None, dropout=0.5, hidden=0, te_head="shared", space="raw", average=0.0, precision="float32"
     ),
 }
 """``paper``: section 4.1 (5-layer GIN of width 300, 100 epochs, batch 32, Adam at 0.001, dropout as in Hu et al.)."""
@@ -146,6 +149,7 @@ def fit(
     ke_scale: Scale | None = None,
     ramp: float | None = None,
     class_weights: ClassWeights | None = None,
+    average: float | None = None,
     schedule: Schedule | None = None,
     precision: Literal["auto", "bf16", "float32"] | None = None,
     jobs: int = -1,
@@ -208,6 +212,8 @@ def fit(
         ramp: Epochs over which both weights grow from 0 [0].
         class_weights: "balanced" weighs the positives of each target by negatives/positives of the training part;
             predictions are then chances in a table with as many of both ["none"].
+        average: Training steps over which weights are averaged, as an exponential moving average: what is validated,
+            kept and predicts has less of the last batches' noise; 0 keeps the weights as they are [10; paper: 0].
         schedule: Of the learning rate: "constant", "one-cycle" or "cosine"; the latter two end with the last of
             --epochs [constant].
         precision: Of the arithmetic in training [auto: bf16 where the device computes with it; paper: float32].
@@ -233,6 +239,7 @@ def fit(
         "ke_scale": ke_scale,
         "ramp": ramp,
         "class_weights": class_weights,
+        "average": average,
         "schedule": schedule,
         "precision": precision,
     }
@@ -242,7 +249,7 @@ def fit(
         if name in CHOICES:
             check_choice(option, value, CHOICES[name])
         elif value != "auto":
-            check_positive(option, value, zero=name in ("hidden", "ke", "te", "ramp", "patience"))
+            check_positive(option, value, zero=name in ("hidden", "ke", "te", "ramp", "average", "patience"))
     check_jobs(jobs)
     if trees is not None:
         check_choice("--trees", trees, get_args(Joining))

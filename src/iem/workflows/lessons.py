@@ -43,6 +43,8 @@ class Lesson:
     """Epochs over which the weights grow linearly from 0 to what they are."""
     class_weights: ClassWeights = "none"
     """``balanced``: of each target, positives together weigh as much as negatives."""
+    average: float = 0.0
+    """Steps over which the weights are averaged for validation and predictions; see ``FitRecipe``."""
     schedule: Schedule = "constant"
     """Of the learning rate, step by step until the last epoch."""
     seed: int
