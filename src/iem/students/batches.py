@@ -24,6 +24,11 @@ class Graphs(NamedTuple):
     size: int
     """Number of molecules."""
 
+    @property
+    def sizes(self) -> Tensor:
+        """Atoms of each molecule, int64 (size,)."""
+        return torch.bincount(self.owner, minlength=self.size)
+
     def to(self, device: torch.device) -> "Graphs":
         """The same graph on another device."""
         atoms, edges, bonds, owner, size = self

@@ -139,6 +139,14 @@ class _Block(torch.autograd.Function):
         return grad @ weight, (grad.T @ inputs).float(), torch.zeros_like(mean), weight_grad, bias_grad, *[None] * 5
 
 
+def affine(linear: nn.Linear, norm: nn.BatchNorm1d) -> tuple[Float[Tensor, "after before"], Float[Tensor, " after"]]:
+    """Weight and shift of a linear layer and the normalisation after it, together, in evaluation."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    slope = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return linear.weight * slope[:, None], norm.bias + slope * (linear.bias - norm.running_mean)
+
+
 def block(
     inputs: Float[Tensor, "room before"],
     linear: nn.Linear,
@@ -166,12 +174,8 @@ def block(
         out = torch.empty(rows, width) if last else inputs.new_empty(len(inputs), width)
         floor = 0.0 if relu else -torch.inf
         return _Block.apply(inputs, linear.weight, linear.bias, norm.weight, norm.bias, norm, counts, floor, drop, out)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    slope = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias + slope * (linear.bias - norm.running_mean)
-    weight = (linear.weight * slope[:, None]).to(inputs.dtype)
-    result = nn.functional.linear(inputs, weight, shift.to(inputs.dtype))
+    weight, shift = affine(linear, norm)
+    result = nn.functional.linear(inputs, weight.to(inputs.dtype), shift.to(inputs.dtype))
     if relu:
         result.relu_()
     return result[:rows].float() if last else result

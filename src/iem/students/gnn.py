@@ -17,7 +17,9 @@ from iem.students.features import OGB
 from iem.students.hu import HU
 
 FEATURES = {"ogb": OGB, "hu": HU}
-READOUTS = ("mean", "sum", "norm", "max", "attention")
+ADDING = ("mean", "sum", "norm")
+"""Read-outs that follow from the sum over the atoms."""
+READOUTS = (*ADDING, "max", "attention")
 NORM = 100.0
 """What ``norm`` divides the sum by; chemprop's constant."""
 JUMPING = ("last", "sum", "max", "cat")
@@ -68,20 +70,19 @@ class AtomTable(nn.Module):
         return nn.functional.embedding_bag(atoms + self.starts, self.table.weight, mode="sum")
 
 
-Pooling = Literal["sum", "mean", "max"]
-
-
 def pool(
-    states: Float[Tensor, "atoms width"], owner: Int[Tensor, " atoms"], size: int, how: Pooling
+    states: Float[Tensor, "atoms width"], owner: Int[Tensor, " atoms"], size: int, how: Literal["sum", "max"]
 ) -> Float[Tensor, "size width"]:
-    """Sum, mean or maximum over the atoms of each of ``size`` molecules; 0 for one without atoms."""
+    """Sum or maximum over the atoms of each of ``size`` molecules; 0 for one without atoms."""
     out = states.new_zeros(size, states.shape[1])
     if how == "max":
         return out.scatter_reduce_(0, owner[:, None].expand_as(states), states, "amax", include_self=False)
-    total = out.index_add_(0, owner, states)
-    if how == "sum":
-        return total
-    return total / torch.bincount(owner, minlength=size).clamp(min=1)[:, None]
+    return out.index_add_(0, owner, states)
+
+
+def added(total: Float[Tensor, "batch width"], sizes: Int[Tensor, " batch"]) -> dict[str, Float[Tensor, "batch width"]]:
+    """The read-outs that follow from the sum over the atoms of molecules of these sizes, by name."""
+    return {"sum": total, "norm": total / NORM, "mean": total / sizes.clamp(min=1)[:, None]}
 
 
 @final
@@ -197,14 +198,14 @@ class Network(nn.Module, ABC):
         return stacked.sum(dim=0) if self.jumping == "sum" else stacked.amax(dim=0)
 
     def _read(self, states: Float[Tensor, "atoms read"], batch: Graphs) -> Float[Tensor, "batch dim"]:
-        return torch.cat([self._read_one(how, states, batch) for how in self.readouts], dim=1)
-
-    def _read_one(self, how: str, states: Float[Tensor, "atoms read"], batch: Graphs) -> Float[Tensor, "batch read"]:
-        if how == "attention":
-            return self.attention(states, batch.owner, batch.size)
-        if how == "norm":
-            return pool(states, batch.owner, batch.size, "sum") / NORM
-        return pool(states, batch.owner, batch.size, cast(Pooling, how))
+        found: dict[str, Tensor] = {}
+        if any(how in ADDING for how in self.readouts):
+            found = added(pool(states, batch.owner, batch.size, "sum"), batch.sizes)
+        if "max" in self.readouts:
+            found["max"] = pool(states, batch.owner, batch.size, "max")
+        if "attention" in self.readouts:
+            found["attention"] = self.attention(states, batch.owner, batch.size)
+        return torch.cat([found[how] for how in self.readouts], dim=1)
 
 
 @final
@@ -272,6 +273,10 @@ class GIN(Network):
         drop, layers = self.dropout.p if self.training else 0.0, len(self.norms)
         smallest, *larger = environments(batch, 1 if drop else layers)
         hidden = self.atoms(batch.atoms[smallest.examples])
+        if self._is_linear_at_the_end:
+            for number, near in enumerate(larger[:-1]):
+                hidden = self._round(number, hidden, near)
+            return self._last_round(hidden, larger[-1], batch)
         states = [hidden[smallest.kind]]
         for number, near in enumerate(larger):
             hidden = self._round(number, hidden, near)
@@ -282,20 +287,45 @@ class GIN(Network):
                 states.append(self._round(number, states[-1], apart, drop))
         return self._read(self._joined(states), batch)
 
+    @property
+    def _is_linear_at_the_end(self) -> bool:
+        """Whether nothing bends after the hidden layer of the last round."""
+        return not self.training and self.jumping == "last" and all(how in ADDING for how in self.readouts)
+
+    def _last_round(
+        self, hidden: Float[Tensor, "before width"], near: Environments, batch: Graphs
+    ) -> Float[Tensor, "batch dim"]:
+        """Added up first: its second layer then has to be computed for molecules and not for atoms."""
+        number = len(self.norms) - 1
+        wide, sizes = self._widened(number, hidden, near).float(), batch.sizes
+        total = nn.functional.embedding_bag(near.kind, wide, sizes.cumsum(0) - sizes, mode="sum")
+        with torch.autocast("cpu", enabled=False):
+            weight, shift = fused.affine(*self._second(number))
+            found = added(total @ weight.T + sizes[:, None] * shift, sizes)
+        return torch.cat([found[how] for how in self.readouts], dim=1)
+
     def _round(
         self, number: int, hidden: Float[Tensor, "before width"], near: Environments, drop: float = 0.0
     ) -> Float[Tensor, "after width"]:
         """From states of the smaller environments to those of the larger."""
-        convolution, bonds, norm = self.convolutions[number], self.bonds[number], self.norms[number]
+        wide, relu = self._widened(number, hidden, near), self.is_inner(number)
+        return fused.block(wide, *self._second(number), counts=near.counts, relu=relu, drop=drop, last=True)
+
+    def _widened(
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments
+    ) -> Float[Tensor, "room wide"]:
+        """The first half of a round, up to the hidden layer of its network."""
+        convolution, bonds = self.convolutions[number], self.bonds[number]
         assert isinstance(convolution, GINE)
         assert isinstance(bonds, BondTable)
-        assert isinstance(norm, nn.BatchNorm1d)
-        parts: Any = convolution.nn
-        first, inner, _, second = parts
+        first, inner, *_ = cast(Any, convolution.nn)
         hidden = fused.messages(hidden, near, bonds.rows(), convolution.eps)
-        hidden = fused.block(hidden, first, inner, counts=near.counts, relu=True)
-        relu = self.is_inner(number)
-        return fused.block(hidden, second, norm, counts=near.counts, relu=relu, drop=drop, last=True)
+        return fused.block(hidden, first, inner, counts=near.counts, relu=True)
+
+    def _second(self, number: int) -> tuple[nn.Linear, nn.BatchNorm1d]:
+        """What follows in a round: the second layer of its network, and a normalisation."""
+        *_, second = cast(Any, self.convolutions[number]).nn
+        return second, cast(nn.BatchNorm1d, self.norms[number])
 
 
 STUDENTS.add("gin")(GIN)
