@@ -213,7 +213,8 @@ def flat_corpus(tmp_path_factory):
 
 def test_molecules_without_conformers_are_not_asked_about_their_shape(flat_corpus, tmp_path):
     recipe = replace(TINY, features=0.0, ke=0.0, questions=("atom", "shape", "geometry", "substructure"))
-    taught(flat_corpus, tmp_path / "run", "none", recipe)
+    _, card = taught(flat_corpus, tmp_path / "run", "none", recipe)
+    assert card["recipe"]["questions"] == ["atom", "substructure"]
     last = json.loads((tmp_path / "run" / "curve.json").read_text())[-1]
     assert {name for name in last if name.startswith("valid/prior")} == {"valid/prior_atom", "valid/prior_substructure"}
     with pytest.raises(ConfigError, match="answer none of them"):

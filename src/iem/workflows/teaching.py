@@ -184,12 +184,12 @@ def teach_student(
     torch.manual_seed(seed)
     network = build_student(student, dropout=recipe.dropout)
     guide = None if teacher == "none" else load_teacher(teacher)
-    molecules = school_corpus(corpus, recipe.batch_size, pictures=guide is not None)
-    questions = recipe.questions if recipe.priors else ()
+    asked, molecules = recipe.questions, school_corpus(corpus, recipe.batch_size, pictures=guide is not None)
     if set(molecules.statuses) == {"flat"}:
-        questions = tuple(name for name in questions if name in FLAT)
+        recipe = replace(recipe, questions=tuple(name for name in recipe.questions if name in FLAT))
+    questions = recipe.questions if recipe.priors else ()
     if guide is None and not questions:
-        raise ConfigError("--questions", ",".join(recipe.questions), "molecules without conformers answer none of them")
+        raise ConfigError("--questions", ",".join(asked), "molecules without conformers answer none of them")
     settings = {
         "student": student,
         "start": begin.digest[:16] if begin else "none",
