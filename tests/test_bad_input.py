@@ -226,8 +226,8 @@ def test_a_table_that_is_not_there(iem: Iem, tmp_path: Path) -> None:
 
 SETTINGS: list[tuple[dict[str, object], str]] = [
     ({"jobs": 0}, r"--jobs is 0, but it must be a number of processes, or -1 for one per core"),
-    ({"epochs": 0}, r"--epochs is 0, but it must be a positive number"),
-    ({"seeds": -1}, r"--seeds is -1, but it must be a positive number"),
+    ({"epochs": 0}, r"--epochs is 0, but it must be a positive whole number"),
+    ({"seeds": -1}, r"--seeds is -1, but it must be a positive whole number"),
     ({"lr": "nan"}, r"--lr is nan, but it must be a positive number"),
     ({"ke": "inf"}, r"--ke is inf, but it must be a positive number or 0"),
     ({"batch_size": 1}, r"--batch-size is 1, but batch normalisation needs at least two molecules per step"),
@@ -487,7 +487,7 @@ def test_predictions_that_cannot_be_written(iem: Iem, tmp_path: Path, model: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["CCO", "--batch-size", 0], r"--batch-size is 0, but it must be a positive number"),
+        (["CCO", "--batch-size", 0], r"--batch-size is 0, but it must be a positive whole number"),
         (["CCO", "--jobs", -2], r"--jobs is -2, but it must be a number of processes, or -1 for one per core"),
         (["CCO", "nowhere.csv.gz"], r"there is no file nowhere\.csv\.gz; check the path"),
     ],

@@ -636,5 +636,7 @@ def test_the_paper_reads_atoms_out_in_its_own_way(table, tmp_path):
 
 
 def test_a_layer_of_less_than_nothing_is_refused(table, tmp_path):
-    with pytest.raises(ConfigError, match=r"--hidden is -1, but it must be a positive number or 0"):
+    with pytest.raises(ConfigError, match=r"--hidden is -1, but it must be a positive whole number or 0"):
         iem.fit(table, out=tmp_path / "model", hidden=-1, **QUICK)
+    with pytest.raises(ConfigError, match=r"--hidden is 2.5, but it must be a positive whole number or 0"):
+        iem.fit(table, out=tmp_path / "model", hidden=2.5, **QUICK)

@@ -73,7 +73,7 @@ def benchmark(
     if norms is not None:
         check_choice("--norms", norms, get_args(Norms))
     if hidden is not None:
-        check_positive("--hidden", hidden, zero=True)
+        check_positive("--hidden", hidden, zero=True, whole=True)
     if average is not None:
         check_positive("--average", average, zero=True)
     given = {"epochs": epochs, "hidden": hidden, "norms": norms, "average": average, "ke": ke, "te": te}

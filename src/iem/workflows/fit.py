@@ -107,6 +107,9 @@ PRESETS = {
 STUDENTS = {"default": "gin:readout=mean+norm", "paper": "gin"}
 """Who learns under a preset. A mean over the atoms, as in the paper, cannot tell how large a molecule is."""
 
+MAY_BE_ZERO = ("hidden", "ke", "te", "ramp", "average", "patience")
+WHOLE = ("seeds", "epochs", "patience", "batch_size", "hidden")
+"""Of the settings that are numbers."""
 CHOICES = {
     "ke_scale": get_args(Scale),
     "space": get_args(Space),
@@ -249,7 +252,7 @@ def fit(
         if name in CHOICES:
             check_choice(option, value, CHOICES[name])
         elif value != "auto":
-            check_positive(option, value, zero=name in ("hidden", "ke", "te", "ramp", "average", "patience"))
+            check_positive(option, value, zero=name in MAY_BE_ZERO, whole=name in WHOLE)
     check_jobs(jobs)
     if trees is not None:
         check_choice("--trees", trees, get_args(Joining))

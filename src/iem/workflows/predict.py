@@ -39,7 +39,7 @@ def predict(
             predictions then differ in the third digit.
         jobs: Processes that make graphs; -1 is one per core.
     """
-    check_positive("--batch-size", batch_size)
+    check_positive("--batch-size", batch_size, whole=True)
     check_jobs(jobs)
     from iem.workflows.predicting import predict_tables
 

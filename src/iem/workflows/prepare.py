@@ -37,7 +37,7 @@ def prepare(
         relax: Iterations of MMFF94 at most on each conformer; 0 keeps the embedding as it is and takes half the time
             for drug-like molecules.
         flat: Make no conformers, only RDKit's 2D layout: a tenth of the time. Enough for "iem teach --teacher
-            none", where questions about shape then stay open; a teacher of pictures needs conformers.
+            none", whose questions about shape are left out then; a teacher of pictures needs conformers.
         shard_size: Molecules per file; what is lost at most when a run is killed.
         jobs: Processes; -1 is one per core.
         engine: "cores" of this machine, or "ray" for a Ray cluster whose machines share the folder of the corpus.

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from iem.errors import ConfigError
 
 
-def check_positive(option: str, value: float, *, zero: bool = False) -> None:
+def check_positive(option: str, value: float, *, zero: bool = False, whole: bool = False) -> None:
     """Raise ConfigError unless a number is positive and finite.
 
     Args:
         option: as on the command line.
         value: of it.
         zero: is allowed, too.
+        whole: it must be an integer; the command line knows that already, Python does not.
     """
-    if not (value > 0 or (zero and value == 0)) or math.isinf(value):
-        raise ConfigError(option, value, f"it must be a positive number{' or 0' * zero}")
+    if not (value > 0 or (zero and value == 0)) or math.isinf(value) or (whole and value != int(value)):
+        raise ConfigError(option, value, f"it must be a positive {'whole ' * whole}number{' or 0' * zero}")
 
 
 def check_choice(option: str, value: object, known: Sequence[object]) -> None:

@@ -90,7 +90,8 @@ def teach(
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
         if not isinstance(value, str):
-            check_positive(f"--{name.replace('_', '-')}", value, zero=name in ("features", "ke", "priors"))
+            weight = name in ("features", "ke", "priors")
+            check_positive(f"--{name.replace('_', '-')}", value, zero=weight, whole=name in ("visits", "batch_size"))
     recipe = replace(TeachRecipe(), **chosen)
     if names := listed(questions):
         from iem.chem.priors import PRIORS
