@@ -168,13 +168,14 @@ class Distillation(lightning.LightningModule):
 def averaged(predictor: Predictor, steps: float) -> AveragedModel:
     """A copy of a predictor for the exponential moving average of its weights, over so many steps (decay 1 − 1/steps).
 
-    Statistics of normalisations are averaged along.
+    What is not a weight is taken from the last step: statistics of normalisations are such averages themselves, and a
+    number of a table, averaged with itself, would be rounded down.
 
     Raises:
         ContractError: the student cannot be copied.
     """
     try:
-        return AveragedModel(predictor, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / steps), use_buffers=True)
+        return AveragedModel(predictor, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / steps))
     except (RuntimeError, TypeError) as error:  # what copy.deepcopy says
         raise ContractError(
             f"the student cannot be copied, as averaging its weights needs ({error}); say --average 0"
