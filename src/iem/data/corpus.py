@@ -276,6 +276,11 @@ class Corpus:
         counts = Counter(status for part in self._parts for status in part.statuses)
         return {status: counts[status] for status in STATUSES if status in counts}
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether no molecule has coordinates in space, as after ``iem prepare --flat``."""
+        return set(self.statuses) == {"flat"}
+
 
 def ragged(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """A list column as one flat array and where each row starts in it; copies nothing of a column of one piece."""

@@ -109,7 +109,8 @@ STUDENTS = {"default": "gin:readout=mean+norm", "paper": "gin"}
 
 MAY_BE_ZERO = ("hidden", "ke", "te", "ramp", "average", "patience")
 WHOLE = ("seeds", "epochs", "patience", "batch_size", "hidden")
-"""Of the settings that are numbers."""
+"""Which of the settings that are numbers may be 0, and which have no fraction."""
+
 CHOICES = {
     "ke_scale": get_args(Scale),
     "space": get_args(Space),

@@ -55,7 +55,7 @@ def school_corpus(folder: Path, batch_size: int, *, pictures: bool) -> Corpus:
     molecules = Corpus(folder)
     if len(molecules) < 2 * batch_size:
         raise ConfigError("--batch-size", batch_size, f"{folder} holds only {len(molecules)} molecules; prepare more")
-    if pictures and set(molecules.statuses) == {"flat"}:
+    if pictures and molecules.is_flat:
         raise ConfigError("CORPUS", str(folder), "its molecules are all flat; prepare it without --flat")
     return molecules
 

@@ -185,7 +185,7 @@ def teach_student(
     network = build_student(student, dropout=recipe.dropout)
     guide = None if teacher == "none" else load_teacher(teacher)
     asked, molecules = recipe.questions, school_corpus(corpus, recipe.batch_size, pictures=guide is not None)
-    if set(molecules.statuses) == {"flat"}:
+    if molecules.is_flat:
         recipe = replace(recipe, questions=tuple(name for name in recipe.questions if name in FLAT))
     questions = recipe.questions if recipe.priors else ()
     if guide is None and not questions:
