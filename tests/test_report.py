@@ -17,6 +17,7 @@ from iem.records import Rejection
 from iem.report import figures
 from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
+from iem.report.style import COLOURS, INK
 from iem.report.text import doubt, number, plural, spread, verdict
 from iem.workflows.metrics import METRICS, difference, scores, summary
 
@@ -240,7 +241,7 @@ def test_figures_are_wellformed_and_take_the_colour_of_the_page():
     ):
         ElementTree.fromstring(svg)
         assert "currentColor" in svg
-        assert figures.INK not in svg
+        assert INK not in svg
 
 
 @pytest.mark.parametrize("arms", [["pictures"], ["with pictures", "without"], ["a name of some length"] * 3])
@@ -260,7 +261,7 @@ def test_the_dot_is_on_the_best_epoch():
     places = []
     for metric in ("rmse", "roc_auc"):
         svg = figures.learning_curves([Curve(TAUGHT, 0, points)], metric)
-        places += re.findall(rf'<use [^>]*x="([0-9.]+)"[^>]*style="fill: {figures.COLOURS[0]}', svg)
+        places += re.findall(rf'<use [^>]*x="([0-9.]+)"[^>]*style="fill: {COLOURS[0]}', svg)
     lowest, highest = map(float, places)
     assert lowest < highest  # epoch 1, epoch 2
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from iem.report.figures import COLOURS, INK, short, styled, svg
+from iem.report.style import COLOURS, INK, short, styled, svg
 
 
 def forest(gaps: Sequence[tuple[str, float, float, float]]) -> str:

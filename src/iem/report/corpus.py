@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from iem.records import Rejection
 from iem.report import figures, text
 from iem.report.html import REJECTED_SHOWN, filled, inline
+from iem.report.style import COLOURS, legend, styled, svg
 
 ELEMENTS_SHOWN = 30
 UNITS = {"MolWt": "Da", "TPSA": "Å²"}
@@ -80,14 +83,14 @@ def _figures(content: CorpusContent, molecules: int) -> list[dict[str, Any]]:
     drawn = [
         (
             "Size",
-            figures.atom_counts(content.atoms),
+            atom_counts(content.atoms),
             "Molecules by their number of heavy atoms, and how those of one size came by their coordinates. The "
             "largest, one in two hundred, are left out.",
             "Histogram of the number of heavy atoms, and the share of each conformer status by size.",
         ),
         (
             "Elements",
-            figures.element_shares({symbol: count / molecules for symbol, count in shown.items()}),
+            element_shares({symbol: count / molecules for symbol, count in shown.items()}),
             f"Share of molecules that contain an element, on a logarithmic scale; {len(content.elements)} elements "
             "in all.",
             "Bars of the share of molecules that contain each element; the numbers are in the table.",
@@ -99,7 +102,52 @@ def _figures(content: CorpusContent, molecules: int) -> list[dict[str, Any]]:
             "Histograms of the properties; mean and quantiles are in the table.",
         ),
     ]
-    return [{"title": title, "svg": Markup(svg), "caption": caption, "alt": alt} for title, svg, caption, alt in drawn]
+    return [
+        {"title": title, "svg": Markup(image), "caption": caption, "alt": alt} for title, image, caption, alt in drawn
+    ]
+
+
+def atom_counts(atoms: Mapping[str, np.ndarray]) -> str:
+    """How large molecules are, and at which sizes each kind of coordinates was found.
+
+    Args:
+        atoms: for each kind the molecules by their number of heavy atoms, which is the index; all of one length.
+    """
+    total = np.sum(list(atoms.values()), axis=0)
+    last = int(np.searchsorted(np.cumsum(total), 0.995 * total.sum())) + 1  # a few giants would leave no room
+    with styled("atoms"):
+        figure = Figure(figsize=(7.4, 3.2))
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        below, shares_below = np.zeros(last + 1), np.zeros(last + 1)
+        for shade, (kind, counts) in zip(COLOURS, atoms.items(), strict=False):
+            some = counts[: last + 1]
+            below = below[: len(some)]
+            shares = np.divide(100 * some, total[: len(some)], out=np.zeros(len(some)), where=total[: len(some)] > 0)
+            upper.bar(np.arange(len(some)), some, bottom=below, width=1, color=shade, label=kind)
+            lower.bar(np.arange(len(some)), shares, bottom=shares_below[: len(some)], width=1, color=shade)
+            below, shares_below = below + some, shares_below[: len(some)] + shares
+        upper.set(ylabel="molecules")
+        lower.set(xlabel="heavy atoms", ylabel="% of a size", ylim=(0, 100))
+        upper.xaxis.set_major_locator(MaxNLocator(integer=True))
+        legend(upper, loc="upper right")
+        return svg(figure)
+
+
+def element_shares(shares: Mapping[str, float]) -> str:
+    """Which elements molecules contain, on a logarithmic scale.
+
+    Args:
+        shares: by symbol, of all molecules, most frequent first; at most some thirty.
+    """
+    with styled("elements"):
+        figure = Figure(figsize=(7.4, 2.4))
+        axes = figure.subplots()
+        axes.bar(list(shares), [100 * share for share in shares.values()], color=COLOURS[0], width=0.7)
+        axes.set(ylabel="% of molecules with it", yscale="log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.grid(visible=False, axis="x")
+        axes.margins(x=0.01)
+        return svg(figure)
 
 
 def _inner(column: np.ndarray) -> np.ndarray:

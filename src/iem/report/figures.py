@@ -1,52 +1,17 @@
-"""Figures of a report as SVG text: transparent, in the colours of the page they are put into."""
+"""Figures of a fit: what it learned, how well it predicts, and what the labels are."""
 
-import io
-import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from iem.report.style import COLOURS, INK, grid, legend, short, styled, svg
 from iem.report.text import METRIC_NAMES, number
-
-COLOURS = ("#0d9488", "#d97706", "#7c6fd0", "#c2557a")
-"""One per arm or part, in order; told apart on white and on black, and by people who cannot see red or green."""
-
-INK = "#010203"
-"""Stands for the page's text colour, and is replaced by it in the finished SVG."""
 
 PANELS = 9
 """Most targets that get a panel each; what holds of so many can be seen, and a report stays readable."""
-
-STYLE: dict[Any, Any] = {
-    "axes.edgecolor": INK,
-    "axes.grid": True,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.6,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": "medium",
-    "figure.constrained_layout.use": True,
-    "font.size": 9,
-    "grid.alpha": 0.12,
-    "grid.color": INK,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "lines.linewidth": 1.4,
-    "savefig.transparent": True,
-    "svg.fonttype": "none",  # real text: it can be searched and read aloud, and takes the page's font
-    "text.color": INK,
-    "text.parse_math": False,  # a $ in a column name is a dollar
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
 
 
 class Curve(NamedTuple):
@@ -56,46 +21,6 @@ class Curve(NamedTuple):
     seed: int
     epochs: Sequence[Mapping[str, float]]
     """Per epoch ``epoch`` (from 1), ``task`` (training loss L_T of eq. 7) and ``valid`` (validation score)."""
-
-
-@contextmanager
-def styled(name: str) -> Iterator[None]:
-    """The house style; the name keeps the ids of several figures on one page apart."""
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's fonts draw it, not ours
-        yield
-
-
-def svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = buffer.getvalue()
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same in every figure, and nothing refers to them
-    least = round(54 * figure.get_figwidth())  # points, three quarters: on a phone the letters stay readable
-    return text.replace(INK, "currentColor").replace("<svg", f'<svg aria-hidden="true" style="min-width: {least}pt"', 1)
-
-
-def _grid(panels: int, *, height: float = 2.5) -> tuple[Figure, list[Axes]]:
-    """Panels in rows of up to three; one alone is wider."""
-    columns = min(panels, 3)
-    rows = -(-panels // columns)
-    figure = Figure(figsize=(7.4 if columns == 3 else 5.6 if columns == 2 else 4.2, height * rows))
-    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
-    for spare in axes[panels:]:
-        spare.remove()
-    return figure, axes[:panels]
-
-
-def short(name: str, most: int = 30) -> str:
-    """A column name that leaves room for its figure; the tables have it whole."""
-    return name if len(name) <= most else name[: most - 1] + "…"
-
-
-def _legend(axes: Axes, **options: Any) -> None:
-    if len(axes.get_legend_handles_labels()[1]) > 1:
-        axes.legend(**options)
 
 
 def learning_curves(curves: Sequence[Curve], metric: str) -> str:
@@ -119,7 +44,7 @@ def learning_curves(curves: Sequence[Curve], metric: str) -> str:
         right.set(title=f"Validation {METRIC_NAMES[metric]}", xlabel="epoch")
         for axes in (left, right):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(left)
+        legend(left)
         return svg(figure)
 
 
@@ -162,7 +87,7 @@ def roc_curves(labels: np.ndarray, outputs: Mapping[str, np.ndarray]) -> str:
             xlim=(-0.01, 1.01),
             ylim=(-0.01, 1.01),
         )
-        _legend(axes, loc="lower right")
+        legend(axes, loc="lower right")
         return svg(figure)
 
 
@@ -217,7 +142,7 @@ def parity(labels: np.ndarray, outputs: np.ndarray, targets: Sequence[str], unit
         units: by target, where known.
     """
     with styled("parity"):
-        figure, panels = _grid(min(len(targets), PANELS), height=3.9 if len(targets) == 1 else 2.6)
+        figure, panels = grid(min(len(targets), PANELS), height=3.9 if len(targets) == 1 else 2.6)
         for axes, name, truth, output in zip(panels, targets, labels.T, outputs.T, strict=False):
             known = ~np.isnan(truth)
             truth, output = truth[known], output[known]
@@ -250,7 +175,7 @@ def label_distributions(
         whole: what the shares are shares of.
     """
     with styled("labels"):
-        figure, panels = _grid(min(len(targets), PANELS), height=2.6 if len(targets) == 1 else 2.2)
+        figure, panels = grid(min(len(targets), PANELS), height=2.6 if len(targets) == 1 else 2.2)
         for position, (axes, name) in enumerate(zip(panels, targets, strict=False)):
             columns = {part: labels[:, position] for part, labels in parts.items()}
             columns = {part: column[~np.isnan(column)] for part, column in columns.items()}
@@ -261,7 +186,7 @@ def label_distributions(
                     weights = np.full(len(column), 100 / len(column))
                     axes.hist(column, bins.tolist(), weights=weights, histtype="step", color=shade, label=part)
             axes.set(title=short(name), xlabel=units.get(name) or "value", ylabel=f"% of {whole}")
-        _legend(panels[0])
+        legend(panels[0])
         return svg(figure)
 
 
@@ -301,80 +226,4 @@ def differences(
         axes.grid(visible=False, axis="y")
         reach = max([abs(value) for value in [*gaps, *(interval or [])]], default=1.0) * 1.15 or 1.0
         axes.set_xlim(-reach, reach)
-        return svg(figure)
-
-
-def atom_counts(atoms: Mapping[str, np.ndarray]) -> str:
-    """How large molecules are, and at which sizes each kind of coordinates was found.
-
-    Args:
-        atoms: for each kind the molecules by their number of heavy atoms, which is the index; all of one length.
-    """
-    total = np.sum(list(atoms.values()), axis=0)
-    last = int(np.searchsorted(np.cumsum(total), 0.995 * total.sum())) + 1  # a few giants would leave no room
-    with styled("atoms"):
-        figure = Figure(figsize=(7.4, 3.2))
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-        below, shares_below = np.zeros(last + 1), np.zeros(last + 1)
-        for shade, (kind, counts) in zip(COLOURS, atoms.items(), strict=False):
-            some = counts[: last + 1]
-            below = below[: len(some)]
-            shares = np.divide(100 * some, total[: len(some)], out=np.zeros(len(some)), where=total[: len(some)] > 0)
-            upper.bar(np.arange(len(some)), some, bottom=below, width=1, color=shade, label=kind)
-            lower.bar(np.arange(len(some)), shares, bottom=shares_below[: len(some)], width=1, color=shade)
-            below, shares_below = below + some, shares_below[: len(some)] + shares
-        upper.set(ylabel="molecules")
-        lower.set(xlabel="heavy atoms", ylabel="% of a size", ylim=(0, 100))
-        upper.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(upper, loc="upper right")
-        return svg(figure)
-
-
-def element_shares(shares: Mapping[str, float]) -> str:
-    """Which elements molecules contain, on a logarithmic scale.
-
-    Args:
-        shares: by symbol, of all molecules, most frequent first; at most some thirty.
-    """
-    with styled("elements"):
-        figure = Figure(figsize=(7.4, 2.4))
-        axes = figure.subplots()
-        axes.bar(list(shares), [100 * share for share in shares.values()], color=COLOURS[0], width=0.7)
-        axes.set(ylabel="% of molecules with it", yscale="log")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.grid(visible=False, axis="x")
-        axes.margins(x=0.01)
-        return svg(figure)
-
-
-def teacher_losses(curve: Sequence[Mapping[str, float]], best: float) -> str:
-    """How a teacher learned: all five tasks together, the contrast, and the error of each prior from either picture.
-
-    Args:
-        curve: per round ``visits``, and mean losses named ``train/…`` and ``valid/…``: ``loss``, ``contrast``, and
-            ``2d_…`` and ``3d_…`` for every prior.
-        best: visits after which the weights that were kept had been reached.
-    """
-    priors = [name.removeprefix("valid/3d_") for name in curve[0] if name.startswith("valid/3d_")]
-    panels = {"all tasks": {"": "loss"}, "contrast": {"": "contrast"}}
-    panels |= {name: {"3D": f"3d_{name}", "2D": f"2d_{name}"} for name in priors}
-    visits = np.array([point["visits"] for point in curve]) / 1000
-    with styled("teacher"):
-        figure, axes = _grid(len(panels), height=2.1)
-        for place, (title, lines) in zip(axes, panels.items(), strict=True):
-            for shade, (picture, name) in zip(COLOURS, lines.items(), strict=False):
-                for part, style in (("valid", "-"), ("train", (0, (2, 1.5)))):
-                    label = picture if part == "valid" else None
-                    if not picture:
-                        label = "held out" if part == "valid" else "training"
-                    losses = [point[f"{part}/{name}"] for point in curve]
-                    few = "." if len(curve) < 20 else None
-                    place.plot(visits, losses, color=shade, linestyle=style, marker=few, markersize=4, label=label)
-            place.axvline(best / 1000, color=INK, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
-            place.set(title=title)
-            place.xaxis.set_major_locator(MaxNLocator(nbins=4))
-        for place in axes[-min(len(axes), 3) :]:
-            place.set(xlabel="molecules seen, in thousands")
-        for place in axes[0], axes[2]:
-            _legend(place)
         return svg(figure)
