@@ -14,6 +14,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import r2_score
 
+from iem.chem.fingerprints import described
+from iem.chem.molecules import parse
 from iem.cli import main
 from iem.data.catalogue import DATASETS
 from iem.data.published import TABLE1, TABLE2, reported
@@ -25,6 +27,7 @@ from iem.students.starts import find_start
 from iem.workflows import benchmarking, comparing, schooling
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
+from iem.workflows.boosting import grown
 from iem.workflows.comparing import Row, critical_difference, gaps_of, holm, ranks, read_results, rows_of
 from iem.workflows.methods import METHODS
 from iem.workflows.questions import standardised
@@ -101,6 +104,15 @@ def test_names_that_do_not_exist(students):
         planned("table2", (), students, ("magic",), 1)
     with pytest.raises(UnknownNameError, match="no student is called 'gim'"):
         planned("table2", (), ("gim",), (), 1)
+
+
+def test_trees_are_those_of_fit(protocol, tmp_path):
+    (result,) = everything([Run("freesolv", "gin", "trees", 0)], protocol, tmp_path).values()
+    table, split = benchmarking.table_of("freesolv"), benchmarking.split_of("freesolv", "scaffold", 0)
+    values = np.stack([described(parse(key)) for key in table.keys])
+    trees = grown(values[split.train], table.labels[split.train], task="regression")
+    errors = trees.outputs(values[split.test]) - table.labels[split.test]
+    assert result["test"] == pytest.approx(np.sqrt((errors**2).mean()))
 
 
 @pytest.mark.slow
