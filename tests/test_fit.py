@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,11 @@ from iem.errors import ConfigError
 from iem.nn.heads import prior_heads
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
-from iem.workflows import distilling, fitting, training
+from iem.workflows import distilling, finishing, fitting, training
 from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
 from iem.workflows.embed import load_teacher
 from iem.workflows.estimate import drawing_seconds
+from iem.workflows.joining import better_of
 
 SMILES = [
     *(
@@ -54,7 +56,7 @@ def test_fit_writes_everything_that_is_promised(table, teacher_folder, tmp_path,
     table.loc[3, "smiles"] = "C1CC"
     table.loc[5, "alcohol"] = np.nan
     out = tmp_path / "model"
-    metrics = iem.fit(table, out=out, target=("alcohol",), teacher=teacher_folder, seeds=2, compare=True, **QUICK)
+    metrics = iem.fit(table, out=out, target=("alcohol",), teacher=teacher_folder, seeds=2, **QUICK)
 
     names = {path.name for path in out.iterdir()}
     assert names == {
@@ -82,6 +84,67 @@ def test_fit_writes_everything_that_is_promised(table, teacher_folder, tmp_path,
     again = iem.load(out).predict(predictions["smiles"].tolist())
     np.testing.assert_allclose(again["alcohol"], predictions["alcohol predicted"], rtol=1e-4)
     assert "wrote" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kept", ["with teacher", "without teacher"])
+def test_the_students_that_validation_chose_predict(table, teacher_folder, tmp_path, monkeypatch, kept):
+    others = {"with teacher": "test", "without teacher": "without_teacher"}
+
+    def chosen(study, arms):
+        assert list(arms) == list(others)
+        return kept, "chosen"
+
+    monkeypatch.setattr(finishing, "better_of", chosen)
+    settings = {"target": ("size [Å]",), "teacher": teacher_folder, "trees": "none", **QUICK}
+    metrics = iem.fit(table, out=tmp_path / "model", **settings)
+    assert metrics["kept"] == {"arm": kept, "verdict": "chosen"}
+    assert metrics["test"] != metrics["without_teacher"]
+    predictions = pd.read_csv(tmp_path / "model" / "predictions.csv")
+    errors = predictions["size [Å] predicted"] - predictions["size [Å]"]
+    assert np.sqrt((errors**2).mean()) == pytest.approx(metrics[others[kept]]["mean"], rel=1e-4)
+    again = iem.load(tmp_path / "model")
+    assert again.card["test"] == metrics[others[kept]]
+    found = again.predict(predictions["smiles"].tolist())["size [Å]"]
+    np.testing.assert_allclose(found, predictions["size [Å] predicted"], rtol=1e-4)
+    assert f"Test part, {kept}" in (tmp_path / "model" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("task", "taught", "plain", "kept"),
+    [
+        ("regression", [1.0, 3.0], [2.5, 1.0], "without"),
+        ("regression", [1.0, 2.0], [2.5, 1.0], "with"),
+        ("classification", [0.9, 0.6], [0.7, 0.7], "with"),
+        ("classification", [0.6, 0.7], [0.7, 0.7], "without"),
+        ("regression", [1.0, 2.0], [2.0, 1.0], "with"),
+        ("classification", [np.nan, np.nan], [0.7, 0.7], "with"),
+    ],
+)
+def test_the_better_mean_on_the_validation_part_is_kept(task, taught, plain, kept):
+    arms = {"with": taught, "without": plain}
+    results = {arm: [SimpleNamespace(valid=np.array([score])) for score in some] for arm, some in arms.items()}
+    found, told = better_of(SimpleNamespace(task=task), results)
+    assert found == kept
+    assert f"trained {kept} predict" in told
+    assert better_of(SimpleNamespace(task=task), {"alone": results["with"]}) == ("alone", "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "both"),
+    [
+        ({}, True),
+        ({"compare": False}, False),
+        ({"teacher": "none"}, False),
+        ({"teacher": "priors"}, True),
+        ({"ke": 0.0, "te": 0.0}, False),
+        ({"ke": 0.0, "te": "auto"}, True),
+        ({"preset": "paper"}, False),
+        ({"preset": "paper", "compare": True}, True),
+    ],
+)
+def test_with_and_without_help_unless_there_is_none(tmp_path, monkeypatch, settings, both):
+    monkeypatch.setattr(fitting, "fit_table", lambda *_, **given: given)
+    assert iem.fit("table.csv", out=tmp_path, **settings)["compare"] is both
 
 
 def test_a_finished_fit_is_not_done_again(table, tmp_path, monkeypatch):
@@ -122,6 +185,7 @@ def test_an_interrupted_fit_goes_on_and_ends_like_an_unbroken_one(table, teacher
         "target": ("size [Å]",),
         "teacher": teacher_folder,
         "seeds": 2,
+        "compare": False,
         **QUICK,
         "epochs": 7,
         "precision": "bf16",

@@ -38,6 +38,7 @@ class _Estimator(BaseEstimator):
         preset: Literal["default", "paper"] = "default",
         split: Literal["scaffold", "random"] = "scaffold",
         seeds: int = 1,
+        compare: bool | None = None,
         trees: Joining | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -65,6 +66,7 @@ class _Estimator(BaseEstimator):
         self.preset = preset
         self.split = split
         self.seeds = seeds
+        self.compare = compare
         self.trees = trees
         self.epochs = epochs
         self.batch_size = batch_size

@@ -19,7 +19,7 @@ from iem.students.base import name_of
 from iem.students.predictor import save_model
 from iem.workflows.boosting import BOOSTING, Boosted
 from iem.workflows.console import console, say
-from iem.workflows.joining import joined_of
+from iem.workflows.joining import better_of, joined_of
 from iem.workflows.metrics import METRICS, against, difference, summary
 from iem.workflows.reporting import TOGETHER, write_fit_report
 from iem.workflows.trainings import Result, Study
@@ -27,8 +27,7 @@ from iem.workflows.trainings import Result, Study
 
 def finish(
     study: Study,
-    results: list[Result],
-    states: list[dict],
+    trained: Sequence[tuple[Result, dict[str, torch.Tensor]]],
     settings: dict[str, Any],
     notes: list[str],
     boosted: Boosted | None,
@@ -36,6 +35,7 @@ def finish(
 ) -> dict[str, Any]:
     """Numbers, predictions, report, and last of all the card that says the folder is whole."""
     table, split = study.table, study.split
+    results = [result for result, _ in trained]
     arms = dict.fromkeys(result.arm for result in results)
     by_arm = {arm: [result for result in results if result.arm == arm] for arm in arms}
     main, *others = by_arm.values()
@@ -56,13 +56,17 @@ def finish(
             [result.outputs for result in plain],
             study.aid,
         )
-    members, tensors = np.stack([result.outputs for result in main]), {}
+    kept, told = better_of(study, by_arm)
+    if others:
+        metrics["kept"] = {"arm": kept, "verdict": told}
+    alone = by_arm[kept]
+    members, tensors = np.stack([result.outputs for result in alone]), {}
     if boosted:
         found = against(study.task, table.labels[split.test], list(members), boosted.opinions["test"], BOOSTING)
         scored = {"test": summary([boosted.test], table.targets), "valid": summary([boosted.valid], table.targets)}
         metrics["trees"] = {"name": BOOSTING, **scored, "difference": found}
         if settings["trees"] == "auto":
-            joined = joined_of(study, main, boosted)
+            joined = joined_of(study, alone, boosted)
             metrics["together"] = joined.metrics
             if joined.joined:
                 members = joined.members
@@ -85,9 +89,9 @@ def finish(
         "trees": bool(tensors),
         "settings": settings,
         "split_digest": digest(split),
-        "test": (metrics["together"] if tensors else metrics)["test"],
+        "test": metrics["together"]["test"] if tensors else summary([result.test for result in alone], table.targets),
     }
-    save_model(out, states, card, tensors)
+    save_model(out, [weights for result, weights in trained if result.arm == kept], card, tensors)
     shutil.rmtree(out / "trainings")
     show(metrics)
     say(f"the report is {out / 'report.html'}")
@@ -124,6 +128,7 @@ def show(metrics: dict[str, Any]) -> None:
         if "test" in metrics.get(part, {}):
             grid.add_row(f"test, {title}", spread(metrics[part]["test"]), str(len(metrics[part]["test"]["per_seed"])))
     console.print(grid)
-    for verdict in (metrics.get("difference"), metrics.get("trees", {}).get("difference"), metrics.get("together")):
+    found = (metrics.get(name) for name in ("difference", "kept"))
+    for verdict in (*found, metrics.get("trees", {}).get("difference"), metrics.get("together")):
         if verdict and verdict["verdict"]:
             say(verdict["verdict"])

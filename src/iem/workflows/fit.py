@@ -139,7 +139,7 @@ def fit(
     preset: Literal["default", "paper"] = "default",
     split: str = "scaffold",
     seeds: int = 1,
-    compare: bool = False,
+    compare: bool | None = None,
     trees: Joining | None = None,
     epochs: int | None = None,
     patience: int | None = None,
@@ -192,7 +192,8 @@ def fit(
         preset: "default" is what measured best, "paper" follows the formulas and settings of the paper.
         split: "scaffold" (Hu et al., 8:1:1), "random" (8:1:1), or a column whose values are train, valid and test.
         seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
-        compare: Also train the same student with the same seeds without the teacher: did the pictures help?
+        compare: Train the same student with the same seeds without the teacher, too: did the pictures help? The one of
+            the two that is better on the validation part is the model [yes, where something teaches; paper: no].
         trees: Gradient boosting on fingerprints and descriptors, trained in seconds with the same molecules: "auto"
             lets the model predict the mean of network and trees, unless that is clearly behind the network on the
             validation part; "beside" only tells how they do, the number to beat; "none" trains no trees [auto; paper:
@@ -273,6 +274,8 @@ def fit(
                 "--te", te, "--teacher priors shows no pictures to judge; the weight of its tasks is --ke"
             )
         chosen["te"] = 0.0
+    recipe = replace(PRESETS[preset], **chosen)
+    taught = teacher != "none" and (recipe.ke, recipe.te) != (0, 0)
     from iem.workflows.fitting import fit_table
 
     return fit_table(
@@ -284,11 +287,11 @@ def fit(
         student=student or STUDENTS[preset],
         start=start or ("none" if preset == "paper" else "default"),
         guidance=guidance,
-        recipe=replace(PRESETS[preset], **chosen),
+        recipe=recipe,
         preset=preset,
         split=split,
         seeds=seeds,
-        compare=compare,
+        compare=preset != "paper" and taught if compare is None else compare,
         trees=trees or ("beside" if preset == "paper" else "auto"),
         jobs=jobs,
     )

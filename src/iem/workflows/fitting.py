@@ -126,8 +126,8 @@ def fit_table(
         notes = look(study, seeds, jobs)
         if study.aid and "auto" in (recipe.ke, recipe.te):
             study, settings["search"] = searched(study, out / "trainings")
-        results, states = train_all(study, arms, seeds, out / "trainings", at_a_time)
-        return finish(study, results, states, settings, notes, boosted, out)
+        trained = train_all(study, arms, seeds, out / "trainings", at_a_time)
+        return finish(study, trained, settings, notes, boosted, out)
 
 
 def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
@@ -260,7 +260,7 @@ def announce(study: Study, trainings: int, at_a_time: int, epoch: float, seeds: 
     count = plural(trainings + trials, "training")
     steps.append(
         f"{count} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
-        f"{f', {at_a_time} at a time' * (at_a_time > 1)}"
+        f"{f', {at_a_time} at a time' * (at_a_time > 1)}{' (--no-compare: half of them)' * (trainings > seeds)}"
     )
     say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
 

@@ -1,7 +1,9 @@
-"""Whether network and trees predict together: the validation part may veto it; the test part is scored once."""
+"""What predicts: the student with help or without, alone or with trees. The validation part chooses; the test part is
+scored once.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,28 @@ class Joined(NamedTuple):
     """Predictions for the test part, float64 (seeds, molecules, targets)."""
     metrics: dict[str, Any]
     """``joined``, ``valid`` as a summary, ``verdict`` in plain words; and ``test`` if they do."""
+
+
+def better_of(study: Study, arms: Mapping[str, Sequence[Result]]) -> tuple[str, str]:
+    """The arm whose networks predict, and why in plain words: the better mean score on the validation part.
+
+    Help that does harm is seen there, and where it is not, the two hardly differ.
+
+    Args:
+        study: what was learned.
+        arms: the results of each, one per seed; the first is the one that was asked for, and wins where nothing is to
+            be told apart.
+    """
+    scored = {arm: float(np.mean([mean_score(result.valid) for result in some])) for arm, some in arms.items()}
+    first = next(iter(scored))
+    if len(scored) == 1:
+        return first, ""
+    if any(map(math.isnan, scored.values())):
+        return first, f"The validation part has no score, so the networks trained {first} predict."
+    kept = (max if study.task == "classification" else min)(scored, key=lambda arm: scored[arm])
+    told = ", ".join(f"{number(score)} {arm}" for arm, score in scored.items())
+    name = METRIC_NAMES[METRICS[study.task]]
+    return kept, f"The networks trained {kept} predict, which the validation part chose ({name} {told})."
 
 
 def joined_of(study: Study, results: Sequence[Result], boosted: Boosted) -> Joined:

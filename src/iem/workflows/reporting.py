@@ -65,7 +65,9 @@ def write_fit_report(
     for arm in others:
         summaries[arm] = {"test": metrics["without_teacher"], "valid": metrics["without_teacher_valid"]}
     predictions = {arm: np.mean([result.outputs for result in some], axis=0) for arm, some in arms.items()}
-    standing, predicts = [], main
+    standing, predicts = [], metrics.get("kept", {}).get("arm", main)
+    if "kept" in metrics:
+        standing.append(metrics["kept"]["verdict"])
     if boosted:
         name = metrics["trees"]["name"]
         summaries[name], predictions[name] = metrics["trees"], boosted.opinions["test"]

@@ -131,12 +131,12 @@ def new_predictor(study: Study, seed: int) -> Predictor:
 
 def train_all(
     study: Study, arms: Sequence[str], seeds: int, folder: Path, at_a_time: int = 1
-) -> tuple[list[Result], list[dict[str, torch.Tensor]]]:
-    """Every arm with every seed; finished trainings are read back, unfinished ones go on.
+) -> list[tuple[Result, dict[str, torch.Tensor]]]:
+    """Every arm with every seed, and its weights; finished trainings are read back, unfinished ones go on.
 
     Args:
         study: what they share.
-        arms: the first is the one whose weights are returned, too.
+        arms: with help, without.
         seeds: trainings of each arm.
         folder: keeps what is finished and where the others are.
         at_a_time: trainings that run side by side, each in a process of its own; the results do not depend on it.
@@ -165,8 +165,7 @@ def train_all(
         with every(SHOWN, show):
             for _ in in_order(engine, train_one, remaining, lambda one: (study, *one, folder)):
                 pass
-    finished = [_read_result(files[one]) for one in wanted]
-    return [result for result, _ in finished], [weights for result, weights in finished if result.arm == arms[0]]
+    return [_read_result(files[one]) for one in wanted]
 
 
 @one_thread()
