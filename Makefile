@@ -28,7 +28,7 @@ $(VENV)/.docs: $(VENV)/.iem
 	@touch $@
 
 demo: $(VENV)/.iem  ## train on FreeSolv with and without pictures, predict, draw; then read demo/model/report.html
-	$(BIN)/iem fit freesolv --compare --seeds 3 --epochs 30 --out demo/model
+	$(BIN)/iem fit freesolv --seeds 3 --epochs 30 --out demo/model
 	$(BIN)/iem predict demo/model "CCO" "c1ccccc1O" "CC(=O)Oc1ccccc1C(=O)O" "not a molecule" --out demo/predictions.csv
 	$(BIN)/iem render "CCO" "c1ccccc1O" "CC(=O)Oc1ccccc1C(=O)O" --out demo/molecules.png
 	@echo && cat demo/predictions.csv

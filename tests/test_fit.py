@@ -11,6 +11,7 @@ import torch
 
 import iem
 from iem import artifact
+from iem.cli import main
 from iem.errors import ConfigError
 from iem.nn.heads import prior_heads
 from iem.students.base import STUDENTS
@@ -145,6 +146,14 @@ def test_the_better_mean_on_the_validation_part_is_kept(task, taught, plain, kep
 def test_with_and_without_help_unless_there_is_none(tmp_path, monkeypatch, settings, both):
     monkeypatch.setattr(fitting, "fit_table", lambda *_, **given: given)
     assert iem.fit("table.csv", out=tmp_path, **settings)["compare"] is both
+
+
+@pytest.mark.parametrize(("words", "given"), [(["--compare"], True), (["--no-compare"], False), ([], None)])
+def test_the_command_line_can_say_no(tmp_path, monkeypatch, words, given):
+    seen = []
+    monkeypatch.setattr(fitting, "fit_table", lambda *_, compare, **others: seen.append(compare))
+    assert main(["fit", "table.csv", "--out", str(tmp_path), *words]) == 0
+    assert seen == [given is not False]
 
 
 def test_a_finished_fit_is_not_done_again(table, tmp_path, monkeypatch):

@@ -131,7 +131,8 @@ def test_a_share_of_the_molecules_is_drawn_by_seed(table, teacher_folder, tmp_pa
         return train_student(predictor, molecules, train, *rest, **options)
 
     monkeypatch.setattr("iem.workflows.trainings.train_student", train)
-    iem.fit(table, out=tmp_path / "model", teacher=teacher_folder, image_fraction=0.25, seeds=2, **QUICK)
+    settings = {"teacher": teacher_folder, "image_fraction": 0.25, "seeds": 2, "compare": False, **QUICK}
+    iem.fit(table, out=tmp_path / "model", **settings)
     keys = [canonical(parse(text)) for text in table["smiles"][:17]]
     wanted = [np.flatnonzero(shown(keys, 0.25, seed)).tolist() for seed in (0, 1)]
     assert seen == wanted

@@ -29,8 +29,9 @@ app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
     default_parameter=cyclopts.Parameter(negative=()),
     suppress_keyboard_interrupt=False,  # `main` says what can be done next
 )
-for verb in (fit, predict, export, pretrain, teach, prepare, corpus):
+for verb in (predict, export, pretrain, teach, prepare, corpus):
     app.command(verb)
+app.command(fit, default_parameter=cyclopts.Parameter(negative=None, negative_iterable=()), sort_key=0)  # --no-compare
 app.command(draw, name="render")
 tables = cyclopts.App(name="datasets", help_format="markdown")
 tables.default(datasets)
