@@ -78,19 +78,22 @@ def fit_predict(
     return outputs
 
 
-def untrained_model(kind: str, task: str, *, seed: int) -> Any:
+def untrained_model(kind: str, task: str, *, seed: int, balanced: bool = False) -> Any:
     """A model of scikit-learn's for one target, as ``fit_predict`` trains it.
 
     Args:
         kind: ``rf`` or ``gb``.
         task: ``classification`` or ``regression``.
         seed: of the model.
+        balanced: gradient boosting, classification: positives weigh as much as negatives.
     """
     classification = task == "classification"
     if kind == "rf":
         forest = RandomForestClassifier if classification else RandomForestRegressor
         return forest(n_estimators=TREES, random_state=seed, n_jobs=1)
-    return (HistGradientBoostingClassifier if classification else HistGradientBoostingRegressor)(random_state=seed)
+    if classification:
+        return HistGradientBoostingClassifier(random_state=seed, class_weight="balanced" if balanced else None)
+    return HistGradientBoostingRegressor(random_state=seed)
 
 
 def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: str) -> np.ndarray:

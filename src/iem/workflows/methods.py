@@ -10,9 +10,9 @@ class Method:
 
     about: str
     """In a few words, for the report."""
-    model: Literal["student", "rf", "gb", "trees", "probe", "chemprop"] = "student"
-    """What learns: a graph network, a random forest, gradient boosting as scikit-learn has it or as ``iem fit`` does, a
-    linear model, or the network of another package, trained by that package."""
+    model: Literal["student", "rf", "gb", "probe", "chemprop"] = "student"
+    """What learns: a graph network, a random forest, gradient boosting, a linear model, or the network of another
+    package, trained by that package."""
     sees: Literal["nothing", "3d", "2d", "flat", "descriptors", "ecfp", "described"] = "nothing"
     """Whose features teach the student, or what another model takes as input: the teacher's of 3D views, of the
     depiction, of the flat layout in ball-and-stick style; RDKit's descriptors; ECFP4 counts; these and the quickest of
@@ -90,7 +90,7 @@ METHODS: dict[str, Method] = {
     "ecfp+rf": Method(about="random forest on ECFP4 counts", model="rf", sees="ecfp"),
     "ecfp+gb": Method(about="gradient boosting on ECFP4 counts", model="gb", sees="ecfp"),
     "descriptors+gb": Method(about="gradient boosting on RDKit's descriptors", model="gb", sees="descriptors"),
-    "trees": Method(about="the trees of iem fit: ECFP4 counts and quick descriptors", model="trees", sees="described"),
+    "trees": Method(about="gradient boosting on ECFP4 counts and quick descriptors", model="gb", sees="described"),
     "probe": Method(about="linear model on the teacher's features", model="probe", sees="3d"),
     "chemprop": Method(about="chemprop's default network, trained by chemprop", model="chemprop"),
 }

@@ -16,7 +16,6 @@ from iem.students.predictor import Predictor
 from iem.students.starts import Start, common_width
 from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.batching import shown
-from iem.workflows.boosting import grown
 from iem.workflows.chemprop import chemprop_outputs
 from iem.workflows.distilling import outputs_of, train_student
 from iem.workflows.embed import ImageTeacher, load_teacher
@@ -59,9 +58,6 @@ def outputs_by(
     if method.model == "chemprop":
         return chemprop_outputs(table.keys, table.labels, split, task=room.task, seed=seed)
     values = _representation(method, room, np.arange(len(table.keys)))
-    if method.model == "trees":
-        train = split.train
-        return grown(values[train], table.labels[train], task=room.task).outputs(values), {}
     if method.model == "probe":
         values = np.nan_to_num(values)  # without a picture: the mean of all, after scaling
         return probe_outputs(values, table.labels, split, room.task), {}
