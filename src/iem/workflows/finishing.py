@@ -93,7 +93,7 @@ def finish(
     }
     save_model(out, [weights for result, weights in trained if result.arm == kept], card, tensors)
     shutil.rmtree(out / "trainings")
-    show(metrics)
+    show(metrics, list(by_arm))
     say(f"the report is {out / 'report.html'}")
     return metrics
 
@@ -118,12 +118,13 @@ def write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
     write_bytes(path, frame.to_csv(index=False).encode())
 
 
-def show(metrics: dict[str, Any]) -> None:
+def show(metrics: dict[str, Any], arms: Sequence[str]) -> None:
     """The result as a small table on the terminal, and the verdict in words."""
     grid = Grid("", metrics["metric"].replace("_", "-").upper(), "seeds")
-    for title, part in (("validation", "valid"), ("test", "test"), ("test, without teacher", "without_teacher")):
-        if part in metrics:
-            grid.add_row(title, spread(metrics[part]), str(len(metrics[part]["per_seed"])))
+    for title, parts in (("validation", ("valid", "without_teacher_valid")), ("test", ("test", "without_teacher"))):
+        for arm, part in zip(arms, parts, strict=False):
+            words = f"{title}, {arm}" if len(arms) > 1 else title
+            grid.add_row(words, spread(metrics[part]), str(len(metrics[part]["per_seed"])))
     for title, part in ((BOOSTING, "trees"), (TOGETHER, "together")):
         if "test" in metrics.get(part, {}):
             grid.add_row(f"test, {title}", spread(metrics[part]["test"]), str(len(metrics[part]["test"]["per_seed"])))
