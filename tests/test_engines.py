@@ -1,6 +1,7 @@
 """Where tasks are done: in order, some at a time, errors as they are, and no process outlives its run."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +42,45 @@ def test_results_come_in_the_order_of_the_items_which_are_read_as_needed(jobs):
             assert result == 2 * item
             assert len(read) <= item + 2 + 3 * jobs
     assert read == list(range(50))
+
+
+def deaf(number):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_control_c_is_for_the_parent_alone():
+    """A worker that is still importing would say a traceback."""
+    with open_engine("cores", jobs=2, address=None) as engine:
+        assert [result for _, result in in_order(engine, deaf, range(20), lambda number: (number,))] == [True] * 20
+        assert not deaf(0)
+
+
+EMBEDS = """
+import os, signal, time
+from threading import Thread
+from rdkit import Chem
+from rdkit.Chem.rdDistGeom import EmbedMultipleConfs
+from iem.workflows.engines import open_engine
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+mol = Chem.AddHs(Chem.MolFromSmiles("CCOc1ccccc1"))
+threads = [Thread(target=EmbedMultipleConfs, args=(Chem.Mol(mol), 20)) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+with open_engine("cores", jobs=1, address=None):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    except KeyboardInterrupt:
+        print("heard")
+"""
+
+
+def test_control_c_is_heard_after_rdkit_took_it():
+    done = subprocess.run([sys.executable, "-c", EMBEDS], capture_output=True, text=True, check=True)
+    assert done.stdout == "heard\n"
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -8,10 +8,11 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from multiprocessing import Pipe
+from multiprocessing import Pipe, resource_tracker
 from multiprocessing.connection import Connection
+from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, getsignal, pthread_sigmask, signal
 from socket import create_connection
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any, NamedTuple, TypeVar
 
 from joblib import effective_n_jobs
@@ -61,6 +62,7 @@ def open_engine(name: str, *, jobs: int, address: str | None) -> Iterator[Engine
     if address is not None and name != "ray":
         raise ConfigError("--address", address, "only --engine ray has one")
     count = effective_n_jobs(jobs)
+    _heed_interrupts()
     if name == "ray":
         with _ray(count, address) as engine:
             yield engine
@@ -98,25 +100,43 @@ def _at_once(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
     return done
 
 
+def _heed_interrupts() -> None:
+    """Let Ctrl-C reach Python again: RDKit takes it while it embeds, and where it embeds in two threads, never gives it
+    back.
+    """
+    if current_thread() is main_thread() and (handler := getsignal(SIGINT)) is not None:
+        signal(SIGINT, handler)
+
+
 @contextmanager
 def _cores(count: int) -> Iterator[Engine]:
     with warnings.catch_warnings():
         # A worker that has grown is replaced and its task done by another: nothing that a person must know.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
         listener, speaker = Pipe(duplex=False)
+        resource_tracker.ensure_running()  # where the first worker starts it, it unblocks what is blocked below
         pool = ProcessPoolExecutor(
             count, timeout=300, initializer=_live_with, initargs=(listener,), env={"OMP_NUM_THREADS": "1"}
         )
+
+        def submit(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
+            # What begins here inherits that Ctrl-C is not for it: it ends with the pipe, and says nothing.
+            before = pthread_sigmask(SIG_BLOCK, {SIGINT})
+            try:
+                return pool.submit(task, *arguments)
+            finally:
+                pthread_sigmask(SIG_SETMASK, before)
+
         try:
-            yield Engine(pool.submit, AHEAD * count)
+            yield Engine(submit, AHEAD * count)
             pool.shutdown()
         except BrokenProcessPool as error:
             rule = "a process was killed, most likely because memory ran out; run the same command again with fewer"
             raise ConfigError("--jobs", count, rule) from error
         finally:  # after an error nobody waits for tasks that are under way
+            pool.shutdown(kill_workers=True)
             speaker.close()
             listener.close()
-            pool.shutdown()
 
 
 def _live_with(listener: Connection) -> None:
