@@ -148,12 +148,12 @@ def test_with_and_without_help_unless_there_is_none(tmp_path, monkeypatch, setti
     assert iem.fit("table.csv", out=tmp_path, **settings)["compare"] is both
 
 
-@pytest.mark.parametrize(("words", "given"), [(["--compare"], True), (["--no-compare"], False), ([], None)])
+@pytest.mark.parametrize(("words", "given"), [(["--compare"], True), (["--no-compare"], False), ([], True)])
 def test_the_command_line_can_say_no(tmp_path, monkeypatch, words, given):
     seen = []
     monkeypatch.setattr(fitting, "fit_table", lambda *_, compare, **others: seen.append(compare))
     assert main(["fit", "table.csv", "--out", str(tmp_path), *words]) == 0
-    assert seen == [given is not False]
+    assert seen == [given]
 
 
 def test_a_finished_fit_is_not_done_again(table, tmp_path, monkeypatch):

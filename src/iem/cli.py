@@ -31,7 +31,8 @@ app = cyclopts.App(  # takes a lone hyphen for an option that it does not know
 )
 for verb in (predict, export, pretrain, teach, prepare, corpus):
     app.command(verb)
-app.command(fit, default_parameter=cyclopts.Parameter(negative=None, negative_iterable=()), sort_key=0)  # --no-compare
+# `fit` compares by itself, so it alone has --no- forms of its flags
+app.command(fit, default_parameter=cyclopts.Parameter(negative=None, negative_iterable=()), sort_key=0)
 app.command(draw, name="render")
 tables = cyclopts.App(name="datasets", help_format="markdown")
 tables.default(datasets)

@@ -258,9 +258,10 @@ def announce(study: Study, trainings: int, at_a_time: int, epoch: float, seeds: 
         steps.append(f"show {len(keys):,} molecules to the teacher ({words(seconds)})")
         total += seconds
     count = plural(trainings + trials, "training")
+    beside = f" ({plural(seeds, 'training')} less with --no-compare)" * (trainings > seeds)
     steps.append(
         f"{count} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
-        f"{f', {at_a_time} at a time' * (at_a_time > 1)}{' (--no-compare: half of them)' * (trainings > seeds)}"
+        f"{f', {at_a_time} at a time' * (at_a_time > 1)}{beside}"
     )
     say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
 
