@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from typing import NamedTuple
 
 import pytest
@@ -99,6 +99,23 @@ def test_nobody_waits_for_tasks_that_are_under_way_after_an_error():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert time.monotonic() - started < 20
+
+
+def test_a_task_that_the_pool_has_not_yet_looked_at_makes_no_traceback(monkeypatch):
+    said = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+
+    def interrupted():
+        with open_engine("cores", jobs=2, address=None) as engine:
+            engine.submit(twice, 1).result()
+            for _ in range(5):
+                engine.submit(time.sleep, 60)
+            raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    assert said == []
 
 
 def test_a_killed_process_is_a_clear_error():
@@ -232,7 +249,7 @@ def test_a_cluster_makes_the_same_corpus_though_a_worker_is_killed(cluster, tmp_
                     os.kill(worker, 9)
                     killed.append(worker)
 
-    Thread(target=kill_one, daemon=True).start()
+    threading.Thread(target=kill_one, daemon=True).start()
     prepare(str(source), out=folder, shard_size=1, engine="ray", address=cluster.address)
     assert killed
     prepare(str(source), out=tmp_path / "alone", shard_size=1, jobs=1)

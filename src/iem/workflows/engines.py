@@ -133,9 +133,9 @@ def _cores(count: int) -> Iterator[Engine]:
         except BrokenProcessPool as error:
             rule = "a process was killed, most likely because memory ran out; run the same command again with fewer"
             raise ConfigError("--jobs", count, rule) from error
-        finally:  # after an error nobody waits for tasks that are under way
-            pool.shutdown(kill_workers=True)
+        finally:  # after an error nobody waits for tasks that are under way: their processes end with the pipe
             speaker.close()
+            pool.shutdown()  # kill_workers=True says a traceback where a task has not yet been handed over
             listener.close()
 
 
