@@ -35,11 +35,14 @@ demo: $(VENV)/.iem  ## train on FreeSolv with and without pictures, predict, dra
 	@echo && echo "report:      demo/model/report.html" && echo "predictions: demo/predictions.csv" \
 	&& echo "pictures:    demo/molecules.png"
 
+# Two at a time, one thread each; a process of tests takes some 2 GB.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
 test: $(VENV)/.dev  ## run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: $(VENV)/.dev  ## run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: format-check lint types layers test docs  ## everything that must hold before a change is merged
 

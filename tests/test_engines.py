@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from joblib.externals.loky.backend.process import LokyProcess
 
 from iem.errors import ConfigError, OutputError, UnavailableError
 from iem.workflows.engines import in_order, open_engine
@@ -53,6 +54,32 @@ def test_control_c_is_for_the_parent_alone():
     with open_engine("cores", jobs=2, address=None) as engine:
         assert [result for _, result in in_order(engine, deaf, range(20), lambda number: (number,))] == [True] * 20
         assert not deaf(0)
+
+
+def test_control_c_waits_until_the_pool_knows_the_processes_that_it_began(monkeypatch):
+    """One of which it does not know would outlive it, and say a traceback."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    begun = []
+    start = LokyProcess.start
+
+    def interrupted(process):
+        start(process)
+        begun.append(process)
+        signal.pthread_kill(other.ident, signal.SIGINT)  # as if another thread received it
+        time.sleep(0.05)
+
+    monkeypatch.setattr(LokyProcess, "start", interrupted)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), open_engine("cores", jobs=2, address=None) as engine:
+            engine.submit(time.sleep, 60)
+    finally:
+        done.set()
+        signal.signal(signal.SIGINT, before)
+    assert len(begun) == 2
+    assert all(process.exitcode is not None for process in begun)
 
 
 EMBEDS = """

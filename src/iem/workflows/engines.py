@@ -120,12 +120,8 @@ def _cores(count: int) -> Iterator[Engine]:
         )
 
         def submit(task: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-            # What begins here inherits that Ctrl-C is not for it: it ends with the pipe, and says nothing.
-            before = pthread_sigmask(SIG_BLOCK, {SIGINT})
-            try:
+            with _undisturbed():
                 return pool.submit(task, *arguments)
-            finally:
-                pthread_sigmask(SIG_SETMASK, before)
 
         try:
             yield Engine(submit, AHEAD * count)
@@ -137,6 +133,26 @@ def _cores(count: int) -> Iterator[Engine]:
             speaker.close()
             pool.shutdown()  # kill_workers=True says a traceback where a task has not yet been handed over
             listener.close()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block, so that no process begins of which the pool does not know; and processes
+    that begin in it inherit that Ctrl-C is not for them: they end with the pipe, and say nothing.
+    """
+    waiting: list[tuple[Any, ...]] = []
+    handler = None
+    if current_thread() is main_thread() and callable(getsignal(SIGINT)):
+        handler = signal(SIGINT, lambda *received: waiting.append(received))  # another thread may receive it
+    before = pthread_sigmask(SIG_BLOCK, {SIGINT})
+    try:
+        yield
+    finally:
+        pthread_sigmask(SIG_SETMASK, before)
+        if callable(handler):
+            signal(SIGINT, handler)
+            for received in waiting:
+                handler(*received)
 
 
 def _live_with(listener: Connection) -> None:
