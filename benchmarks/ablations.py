@@ -25,10 +25,10 @@ from iem.data.tables import read_table
 from iem.files import write_json
 from iem.nn.teacher import load_teacher
 from iem.records import Split
-from iem.workflows.embed import ImageTeacher
-from iem.workflows.evaluating import on_corpus, probe
-from iem.workflows.pretrain import PRESETS, Recipe
-from iem.workflows.pretraining import train_teacher
+from iem.workflows.pictures.embed import ImageTeacher
+from iem.workflows.pretraining.evaluating import on_corpus, probe
+from iem.workflows.pretraining.recipe import PRESETS, Recipe
+from iem.workflows.pretraining.run import train_teacher
 
 PAPER = ("atom", "bond", "geometry", "property")
 BASE = PRESETS["default"]

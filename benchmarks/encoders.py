@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from iem.nn.encoders import ImageEncoder
-from iem.workflows.training import precision_of
+from iem.workflows.running.trainer import precision_of
 
 
 def seconds_of(encoder: ImageEncoder, pictures: torch.Tensor, *, bf16: bool) -> float:

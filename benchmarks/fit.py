@@ -20,7 +20,7 @@ from iem.chem.molecules import canonical, parse
 from iem.nn.heads import prior_heads
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
-from iem.workflows.distilling import Lesson, Molecules, train_student
+from iem.workflows.distillation.loop import Lesson, Molecules, train_student
 
 
 def molecules(count: int) -> Molecules:

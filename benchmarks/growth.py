@@ -27,8 +27,8 @@ from iem.artifact import CARD, WEIGHTS, read_card
 from iem.data.catalogue import DATASETS
 from iem.data.corpus import Corpus
 from iem.files import write_json
-from iem.workflows.pretrain import PRESETS, Recipe
-from iem.workflows.pretraining import train_teacher
+from iem.workflows.pretraining.recipe import PRESETS, Recipe
+from iem.workflows.pretraining.run import train_teacher
 
 ROUND = 2_500
 """Visits of a round; a teacher that grows keeps it."""

@@ -23,10 +23,10 @@ import torch
 import iem
 from iem.data.corpus import Corpus
 from iem.data.datasets import PictureDataset
-from iem.workflows.five_tasks import Pretraining
-from iem.workflows.pretrain import PRESETS
-from iem.workflows.pretraining import album_of, held_out_part, loaders, new_model, pictures_of, resolved
-from iem.workflows.questions import ask
+from iem.workflows.pretraining.five_tasks import Pretraining
+from iem.workflows.pretraining.questions import ask
+from iem.workflows.pretraining.recipe import PRESETS
+from iem.workflows.pretraining.run import album_of, held_out_part, loaders, new_model, pictures_of, resolved
 
 
 def steps_per_second(module: Pretraining, optimizer: torch.optim.Optimizer, batches: Any, steps: int) -> float:

@@ -27,10 +27,10 @@ from iem.students import architectures as architectures  # registers the student
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import find_start
-from iem.workflows.baselines import descriptors, fingerprints, probe_outputs
-from iem.workflows.embed import load_teacher
-from iem.workflows.graphs import make_inputs
-from iem.workflows.metrics import mean_score, scores
+from iem.workflows.inference.graphs import make_inputs
+from iem.workflows.measures.baselines import descriptors, fingerprints, probe_outputs
+from iem.workflows.measures.metrics import mean_score, scores
+from iem.workflows.pictures.embed import load_teacher
 
 
 def student_features(name: str, student: str, keys: Sequence[str]) -> np.ndarray:

@@ -45,11 +45,11 @@ from iem.students.chemprop import installed
 from iem.students.features import featurize
 from iem.students.gnn import GIN
 from iem.students.predictor import TEACHER_DIM, Predictor, save_model
-from iem.workflows.batching import Molecules
-from iem.workflows.chemprop import dataset, new_model
-from iem.workflows.distilling import train_student
-from iem.workflows.lessons import Lesson, Norms
-from iem.workflows.training import computes_in_bf16, quiet_trainer
+from iem.workflows.distillation.batching import Molecules
+from iem.workflows.distillation.lessons import Lesson, Norms
+from iem.workflows.distillation.loop import train_student
+from iem.workflows.evidence.chemprop import dataset, new_model
+from iem.workflows.running.trainer import computes_in_bf16, quiet_trainer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)

@@ -29,8 +29,8 @@ from iem.chem.fingerprints import described
 from iem.chem.molecules import parse
 from iem.chem.splits import scaffold, scaffold_split
 from iem.data.tables import read_table
-from iem.workflows.boosting import askable
-from iem.workflows.metrics import mean_score, scores
+from iem.workflows.fitting.boosting import askable
+from iem.workflows.measures.metrics import mean_score, scores
 
 STEPS: dict[str, Any] = {
     "learning_rate": 0.05,

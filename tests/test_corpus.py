@@ -35,9 +35,9 @@ from iem.data.intake import Named, Names, Row, batches
 from iem.data.mapped import write_mapped
 from iem.data.survey import survey
 from iem.errors import ArtifactError, ConfigError, OutputError
-from iem.workflows import preparing
+from iem.workflows.corpora import preparing
+from iem.workflows.corpora.preparing import make_shard
 from iem.workflows.prepare import prepare
-from iem.workflows.preparing import make_shard
 
 NASTY = ["[Na+].[Cl-]", "N[Pt](N)(Cl)Cl", "*CC", "C1CC23C1C1C2CCN31", "[H][H]", "O", "C[Hg]C", "C(=O)NCC" * 60]
 ORDINARY = [
@@ -65,7 +65,7 @@ TEXT = [*SMILES, "C1CC", "OCC", "C(O)C", "not a molecule", "", "CN(C)(C)(C)C"]
 KILLED = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
-from iem.workflows import preparing  # loaded once: each run is a fork, which starts at once
+from iem.workflows.corpora import preparing  # loaded once: each run is a fork, which starts at once
 from iem.workflows.prepare import prepare
 
 source, folder, wanted, kills = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
@@ -543,7 +543,7 @@ def test_a_named_table_can_be_excluded(table_path, tmp_path):
 
 
 def test_excluded_tables_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
-    from iem.workflows import preparing
+    from iem.workflows.corpora import preparing
 
     read = []
     original = preparing.stream_rows

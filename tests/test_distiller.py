@@ -146,7 +146,7 @@ def test_fit_takes_a_factory_and_load_needs_it_again(tmp_path, teacher_folder):
 def test_the_manual_shows_the_methods_that_there_are():
     from pathlib import Path
 
-    from iem.workflows.methods import METHODS
+    from iem.workflows.evidence.methods import METHODS
 
     page = (Path(__file__).parent.parent / "docs" / "benchmark.md").read_text(encoding="utf-8")
     for name in METHODS:

@@ -10,7 +10,7 @@ import pytest
 
 import iem
 from iem.data.catalogue import DATASETS
-from iem.workflows.pretrain import PRESETS
+from iem.workflows.pretraining.recipe import PRESETS
 
 DOCS = Path(__file__).parent.parent / "docs"
 

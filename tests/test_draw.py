@@ -15,8 +15,8 @@ from iem.cli import main
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import PAPER
-from iem.workflows import drawing
-from iem.workflows.drawing import FRAMES, elided, labelled
+from iem.workflows.pictures import drawing
+from iem.workflows.pictures.drawing import FRAMES, elided, labelled
 
 SALT = Path(__file__).parent / "golden" / "salt.sdf"
 

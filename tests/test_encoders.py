@@ -12,10 +12,10 @@ from iem.errors import ConfigError
 from iem.nn.encoders import ImageEncoder
 from iem.nn.teacher import load_teacher
 from iem.students.starts import find_start
-from iem.workflows.pretrain import PRESETS
-from iem.workflows.pretraining import train_teacher
-from iem.workflows.teach import TeachRecipe
-from iem.workflows.teaching import teach_student
+from iem.workflows.distillation.recipe import TeachRecipe
+from iem.workflows.distillation.teaching import teach_student
+from iem.workflows.pretraining.recipe import PRESETS
+from iem.workflows.pretraining.run import train_teacher
 
 TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=16, round=16, batch_size=8)
 SMILES = ["CCO", "CCCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CC#N", "c1ccsc1", "BrCCBr", "CSC", "C1CCCCC1"]

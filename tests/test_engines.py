@@ -14,8 +14,8 @@ import pytest
 from joblib.externals.loky.backend.process import LokyProcess
 
 from iem.errors import ConfigError, OutputError, UnavailableError
-from iem.workflows.engines import in_order, open_engine
 from iem.workflows.prepare import prepare
+from iem.workflows.running.engines import in_order, open_engine
 
 
 def twice(number):
@@ -87,7 +87,7 @@ import os, signal, time
 from threading import Thread
 from rdkit import Chem
 from rdkit.Chem.rdDistGeom import EmbedMultipleConfs
-from iem.workflows.engines import open_engine
+from iem.workflows.running.engines import open_engine
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 mol = Chem.AddHs(Chem.MolFromSmiles("CCOc1ccccc1"))
@@ -166,7 +166,7 @@ def is_alive(process):
 def test_processes_end_with_the_one_that_started_them():
     code = """
 import os, sys, time
-from iem.workflows.engines import in_order, open_engine
+from iem.workflows.running.engines import in_order, open_engine
 with open_engine("cores", jobs=2, address=None) as engine:
     items = [(os.getpid, ()), (time.sleep, (60,)), (time.sleep, (60,)), (time.sleep, (60,))]
     futures = [engine.submit(task, *arguments) for task, arguments in items]

@@ -17,8 +17,8 @@ from iem.data.tables import read_table
 from iem.errors import ArtifactError
 from iem.nn.teacher import load_teacher
 from iem.records import Split
-from iem.workflows.evaluating import fingerprints, on_corpus, prior_errors, probe, retrieval, untrained
-from iem.workflows.pretraining import held_out_part
+from iem.workflows.pretraining.evaluating import fingerprints, on_corpus, prior_errors, probe, retrieval, untrained
+from iem.workflows.pretraining.run import held_out_part
 
 SMILES = [
     *("CO", "CCO", "CCCO", "CC(C)O", "CCCCO", "CC(C)CO", "OCCO", "CC(O)CO", "c1ccccc1O", "OCc1ccccc1", "OC1CCCCC1"),
@@ -128,8 +128,8 @@ def test_nothing_to_measure_is_an_error(capsys):
 def test_a_packed_teacher_gives_the_same_features_from_files_of_half_the_size(tmp_path, corpus):
     from dataclasses import replace
 
-    from iem.workflows.pretrain import PRESETS
-    from iem.workflows.pretraining import train_teacher
+    from iem.workflows.pretraining.recipe import PRESETS
+    from iem.workflows.pretraining.run import train_teacher
 
     recipe = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=8, round=8, batch_size=8)
     train_teacher(corpus, out=tmp_path / "run", recipe=recipe, jobs=0)

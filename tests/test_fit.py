@@ -16,11 +16,13 @@ from iem.errors import ConfigError
 from iem.nn.heads import prior_heads
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
-from iem.workflows import distilling, finishing, fitting, training
-from iem.workflows.distilling import Lesson, Molecules, outputs_of, train_student
-from iem.workflows.embed import load_teacher
-from iem.workflows.estimate import drawing_seconds
-from iem.workflows.joining import better_of
+from iem.workflows.distillation import loop
+from iem.workflows.distillation.loop import Lesson, Molecules, outputs_of, train_student
+from iem.workflows.fitting import finishing, steps
+from iem.workflows.fitting.estimate import drawing_seconds
+from iem.workflows.fitting.joining import better_of
+from iem.workflows.pictures.embed import load_teacher
+from iem.workflows.running import trainer
 
 SMILES = [
     *(
@@ -144,14 +146,14 @@ def test_the_better_mean_on_the_validation_part_is_kept(task, taught, plain, kep
     ],
 )
 def test_with_and_without_help_unless_there_is_none(tmp_path, monkeypatch, settings, both):
-    monkeypatch.setattr(fitting, "fit_table", lambda *_, **given: given)
+    monkeypatch.setattr(steps, "fit_table", lambda *_, **given: given)
     assert iem.fit("table.csv", out=tmp_path, **settings)["compare"] is both
 
 
 @pytest.mark.parametrize(("words", "given"), [(["--compare"], True), (["--no-compare"], False), ([], True)])
 def test_the_command_line_can_say_no(tmp_path, monkeypatch, words, given):
     seen = []
-    monkeypatch.setattr(fitting, "fit_table", lambda *_, compare, **others: seen.append(compare))
+    monkeypatch.setattr(steps, "fit_table", lambda *_, compare, **others: seen.append(compare))
     assert main(["fit", "table.csv", "--out", str(tmp_path), *words]) == 0
     assert seen == [given]
 
@@ -159,7 +161,7 @@ def test_the_command_line_can_say_no(tmp_path, monkeypatch, words, given):
 def test_a_finished_fit_is_not_done_again(table, tmp_path, monkeypatch):
     settings = {"target": ("size [Å]",), "teacher": "none", **QUICK}
     first = iem.fit(table, out=tmp_path / "model", **settings)
-    monkeypatch.setattr(fitting, "train_all", None)
+    monkeypatch.setattr(steps, "train_all", None)
     assert iem.fit(table, out=tmp_path / "model", **settings) == first
 
 
@@ -168,19 +170,19 @@ def test_the_precision_that_the_device_decided_is_kept_with_the_run(
     table, tmp_path, monkeypatch, device_has_it, precision
 ):
     seen = []
-    monkeypatch.setattr(training, "computes_in_bf16", lambda: device_has_it)
+    monkeypatch.setattr(trainer, "computes_in_bf16", lambda: device_has_it)
 
     def train_all(study, *_):
-        seen.append(fitting.new_predictor(study, 0).bf16)
+        seen.append(steps.new_predictor(study, 0).bf16)
         return [], []
 
-    monkeypatch.setattr(fitting, "train_all", train_all)
-    monkeypatch.setattr(fitting, "finish", lambda *_: {})
+    monkeypatch.setattr(steps, "train_all", train_all)
+    monkeypatch.setattr(steps, "finish", lambda *_: {})
     settings = {"target": ("size [Å]",), "teacher": "none", "out": tmp_path / "model", **QUICK}
     iem.fit(table, **settings)
     assert seen == [precision == "bf16"]
     assert json.loads((tmp_path / "model" / "run.json").read_text())["precision"] == precision
-    monkeypatch.setattr(training, "computes_in_bf16", lambda: not device_has_it)
+    monkeypatch.setattr(trainer, "computes_in_bf16", lambda: not device_has_it)
     with pytest.raises(ConfigError, match="--precision"):
         iem.fit(table, **settings)
 
@@ -205,7 +207,7 @@ def test_an_interrupted_fit_goes_on_and_ends_like_an_unbroken_one(table, teacher
         pass
 
     epochs = []
-    original = distilling.Curve.on_train_epoch_end
+    original = loop.Curve.on_train_epoch_end
 
     def kill(self, trainer, module):
         epochs.append(trainer.current_epoch)
@@ -214,14 +216,14 @@ def test_an_interrupted_fit_goes_on_and_ends_like_an_unbroken_one(table, teacher
         original(self, trainer, module)
 
     with monkeypatch.context() as patch:
-        patch.setattr(distilling.Curve, "on_train_epoch_end", kill)
+        patch.setattr(loop.Curve, "on_train_epoch_end", kill)
         with pytest.raises(Killed):
             iem.fit(table, out=tmp_path / "broken", **settings)
     assert not (tmp_path / "broken" / "card.json").exists()
     seen = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            distilling.Curve,
+            loop.Curve,
             "on_train_epoch_end",
             lambda self, trainer, module: (seen.append(trainer.current_epoch), original(self, trainer, module))[1],
         )

@@ -25,15 +25,18 @@ from iem.students import architectures as architectures  # registers the student
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import find_start
-from iem.workflows import distilling, embed, questions, trainings
-from iem.workflows.batching import Molecules, shown
-from iem.workflows.distilling import Distillation, outputs_of, train_student
-from iem.workflows.embed import load_teacher
-from iem.workflows.fit import PRESETS, FitRecipe
-from iem.workflows.fitting import resolved
-from iem.workflows.lessons import FeatureJudge, Lesson, known_answers, positive_weights
-from iem.workflows.questions import FLAT, answered
-from iem.workflows.scales import common_scale
+from iem.workflows.distillation import loop
+from iem.workflows.distillation.batching import Molecules, shown
+from iem.workflows.distillation.lessons import FeatureJudge, Lesson, known_answers, positive_weights
+from iem.workflows.distillation.loop import Distillation, outputs_of, train_student
+from iem.workflows.distillation.recipe import PRESETS, FitRecipe
+from iem.workflows.distillation.scales import common_scale
+from iem.workflows.fitting import trainings
+from iem.workflows.fitting.steps import resolved
+from iem.workflows.pictures import embed
+from iem.workflows.pictures.embed import load_teacher
+from iem.workflows.pretraining import questions
+from iem.workflows.pretraining.questions import FLAT, answered
 
 SMILES = [
     *("CCO", "CCCO", "CC(C)O", "CCCCO", "CC(C)CO", "OCCO", "CC(O)CO", "c1ccccc1O", "OCc1ccccc1", "CC(=O)O", "CCC(=O)O"),
@@ -97,7 +100,7 @@ def artifact_tensor(folder, view):
 
 @pytest.mark.parametrize(("view", "status"), [("2d", "drawn as a 2D depiction"), ("flat", "the flat layout drawn")])
 def test_fit_shows_the_view_that_was_asked_for(table, both, tmp_path, monkeypatch, view, status):
-    monkeypatch.setattr("iem.workflows.artists.conformer", None)  # neither needs one
+    monkeypatch.setattr("iem.workflows.pictures.artists.conformer", None)  # neither needs one
     iem.fit(table, out=tmp_path / "model", teacher=both, teacher_view=view, **QUICK)
     assert status in words_of(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "run.json").read_text())["teacher_view"] == view
@@ -130,7 +133,7 @@ def test_a_share_of_the_molecules_is_drawn_by_seed(table, teacher_folder, tmp_pa
         seen.append(train[~np.isnan(molecules.features[train]).any(axis=1)].tolist())
         return train_student(predictor, molecules, train, *rest, **options)
 
-    monkeypatch.setattr("iem.workflows.trainings.train_student", train)
+    monkeypatch.setattr("iem.workflows.fitting.trainings.train_student", train)
     settings = {"teacher": teacher_folder, "image_fraction": 0.25, "seeds": 2, "compare": False, **QUICK}
     iem.fit(table, out=tmp_path / "model", **settings)
     keys = [canonical(parse(text)) for text in table["smiles"][:17]]
@@ -363,8 +366,8 @@ def test_answers_need_no_conformer_and_are_those_of_the_conformer(tmp_path, monk
 
 
 def test_fit_with_priors_draws_nothing_and_says_so(table, tmp_path, monkeypatch):
-    for module, name in (("embed", "ImageTeacher"), ("fitting", "load_teacher"), ("artists", "conformer")):
-        monkeypatch.setattr(f"iem.workflows.{module}.{name}", None)
+    for name in ("pictures.embed.ImageTeacher", "fitting.steps.load_teacher", "pictures.artists.conformer"):
+        monkeypatch.setattr(f"iem.workflows.{name}", None)
     metrics = iem.fit(table, out=tmp_path / "model", teacher="priors", compare=True, ke=0.5, **QUICK)
     assert "the prior questions" in metrics["difference"]["verdict"]
     assert "pictures" not in metrics["difference"]["verdict"]
@@ -398,7 +401,7 @@ def test_an_interrupted_training_ends_like_an_unbroken_one_whatever_its_schedule
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
     _, whole = trained(table, lesson, tmp_path / "whole", **options)
-    original, rates = distilling.Curve.on_train_epoch_end, []
+    original, rates = loop.Curve.on_train_epoch_end, []
 
     def kill(self, trainer, module):
         rates.append(trainer.optimizers[0].param_groups[0]["lr"])
@@ -406,7 +409,7 @@ def test_an_interrupted_training_ends_like_an_unbroken_one_whatever_its_schedule
             raise KeyError
         original(self, trainer, module)
 
-    monkeypatch.setattr(distilling.Curve, "on_train_epoch_end", kill)
+    monkeypatch.setattr(loop.Curve, "on_train_epoch_end", kill)
     with pytest.raises(KeyError):
         trained(table, lesson, tmp_path / "broken", **options)
     _, broken = trained(table, lesson, tmp_path / "broken", **options)
@@ -445,7 +448,7 @@ def test_a_student_may_train_as_it_predicts(tmp_path, monkeypatch, norms):
 @pytest.mark.parametrize("steps", [0, 1, 5])
 def test_what_is_kept_is_the_moving_average_of_the_weights(tmp_path, monkeypatch, steps):
     lesson = replace(LESSON, te=0.25, norms="batch", average=steps)
-    path, kept, original, keep = [], {}, Distillation.on_train_batch_end, distilling.Best.keep
+    path, kept, original, keep = [], {}, Distillation.on_train_batch_end, loop.Best.keep
 
     def step(self, *arguments):
         path.append({name: tensor.detach().clone() for name, tensor in self.predictor.state_dict().items()})
@@ -456,7 +459,7 @@ def test_what_is_kept_is_the_moving_average_of_the_weights(tmp_path, monkeypatch
         keep(self, module)
 
     monkeypatch.setattr(Distillation, "on_train_batch_end", step)
-    monkeypatch.setattr(distilling.Best, "keep", put_aside)
+    monkeypatch.setattr(loop.Best, "keep", put_aside)
     _, found = trained(molecules(), lesson, tmp_path, heads=heads_of_a_teacher())
     last, decay = max(kept), 1 - 1 / max(steps, 1)
     assert all(torch.equal(found.weights[name], tensor) for name, tensor in kept[last].items())
@@ -484,8 +487,8 @@ def test_a_student_that_cannot_be_copied_is_told_what_to_do(tmp_path):
 
 
 def test_the_weights_grow_linearly_and_those_of_labels_do_not(tmp_path, monkeypatch):
-    seen, original = [], distilling.weigh
-    monkeypatch.setattr(distilling, "weigh", lambda terms, weights: (seen.append(weights), original(terms, weights))[1])
+    seen, original = [], loop.weigh
+    monkeypatch.setattr(loop, "weigh", lambda terms, weights: (seen.append(weights), original(terms, weights))[1])
     trained(molecules(extra=0), replace(LESSON, ramp=2, epochs=3, te=0.25), tmp_path, heads=heads_of_a_teacher())
     assert [weights["ke_atom"] for weights in seen] == pytest.approx([0.5 * min(1, step / 6) for step in range(9)])
     assert [weights["te"] for weights in seen] == pytest.approx([0.25 * min(1, step / 6) for step in range(9)])

@@ -14,12 +14,12 @@ from iem.nn.scale import FeatureScale
 from iem.students import fused
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
-from iem.workflows.distilling import Distillation
-from iem.workflows.embed import load_teacher
-from iem.workflows.fit import FitRecipe
-from iem.workflows.lessons import Lesson
-from iem.workflows.teach import TeachRecipe, teach
-from iem.workflows.teaching import Teaching
+from iem.workflows.distillation.lessons import Lesson
+from iem.workflows.distillation.loop import Distillation
+from iem.workflows.distillation.recipe import FitRecipe, TeachRecipe
+from iem.workflows.distillation.teaching import Teaching
+from iem.workflows.pictures.embed import load_teacher
+from iem.workflows.teach import teach
 
 SMILES = [
     "CC(=O)Oc1ccccc1C(=O)O",

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
-from iem.workflows import metrics
-from iem.workflows.metrics import against, difference, mean_score, scores, summary
+from iem.workflows.measures import metrics
+from iem.workflows.measures.metrics import against, difference, mean_score, scores, summary
 
 
 def test_scores_skip_missing_labels_and_targets_of_one_class():

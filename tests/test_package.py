@@ -25,7 +25,7 @@ def loaded_by(code: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
 
 
-@pytest.mark.parametrize("name", ["preparing", "artists", "graphs"])
+@pytest.mark.parametrize("name", ["corpora.preparing", "pictures.artists", "inference.graphs"])
 def test_modules_of_workers_load_no_deep_learning(name):
     assert not loaded_by(f"import iem.workflows.{name}") & {"torch", "timm", "lightning"}
 

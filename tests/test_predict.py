@@ -25,9 +25,9 @@ from iem.chem.molecules import parse
 from iem.cli import main
 from iem.data.tables import Chunk
 from iem.errors import MoleculeError
-from iem.workflows import predicting
-from iem.workflows.graphs import make_inputs
-from iem.workflows.model import Model
+from iem.workflows.inference import predicting
+from iem.workflows.inference.graphs import make_inputs
+from iem.workflows.inference.model import Model
 
 MOLECULES = ["CO", "CCO", "CCCO", "CC(C)O", "c1ccccc1O", "CC(=O)C", "CC", "CCCC", "c1ccccc1", "C1CCCCC1", "CN", "CCN"]
 BOILING = [338, 351, 370, 356, 455, 329, 185, 273, 353, 354, 267, 290]
@@ -349,8 +349,8 @@ def test_a_prediction_that_is_killed_leaves_the_old_file(boiling: Path, many: Pa
     script = """
 import os, signal, sys
 from iem.cli import main
-from iem.workflows import predicting
-from iem.workflows.model import Model
+from iem.workflows.inference import predicting
+from iem.workflows.inference.model import Model
 
 predicting.CHUNK, infer, calls = 20, Model.infer, []
 
@@ -398,7 +398,7 @@ def test_no_picture_no_conformer_no_teacher(boiling: Path, many: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stderr.splitlines()[-1].split()
-    assert "iem.workflows.model" in loaded
+    assert "iem.workflows.inference.model" in loaded
     unwanted = re.compile(r"(iem\.(render|nn|losses|chem\.conformers|report\.figures)|timm|lightning|matplotlib)(\.|$)")
     assert [name for name in loaded if unwanted.match(name)] == []
 

@@ -33,13 +33,13 @@ from iem.nn.teacher import load_teacher
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
 from iem.render.views import rotations
-from iem.workflows import schedules
-from iem.workflows.checkpoint import Checkpoints
-from iem.workflows.five_tasks import FiveTasks, Pretraining
-from iem.workflows.pretrain import PRESETS
-from iem.workflows.pretraining import loaders, new_model, train_teacher
-from iem.workflows.schedules import open_rounds, schedule_of, stable
-from iem.workflows.training import run_to_end
+from iem.workflows.pretraining import schedules
+from iem.workflows.pretraining.five_tasks import FiveTasks, Pretraining
+from iem.workflows.pretraining.recipe import PRESETS
+from iem.workflows.pretraining.run import loaders, new_model, train_teacher
+from iem.workflows.pretraining.schedules import open_rounds, schedule_of, stable
+from iem.workflows.running.checkpoint import Checkpoints
+from iem.workflows.running.trainer import run_to_end
 
 TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
 
@@ -249,12 +249,12 @@ def same(folder, other):
 @contextmanager
 def killed_at(step):
     """Training ends at this step as if by a power cut."""
-    from iem.workflows import pretraining
+    from iem.workflows.pretraining import run
 
     class Killed(Exception):
         pass
 
-    steps, original = [], pretraining.Watch.on_train_batch_end
+    steps, original = [], run.Watch.on_train_batch_end
 
     def kill(self, trainer, *rest):
         steps.append(trainer.current_epoch)
@@ -263,7 +263,7 @@ def killed_at(step):
         original(self, trainer, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretraining.Watch, "on_train_batch_end", kill)
+        patch.setattr(run.Watch, "on_train_batch_end", kill)
         with pytest.raises(Killed):
             yield
 

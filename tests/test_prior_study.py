@@ -13,13 +13,14 @@ from iem.cli import main
 from iem.data.published import FIGURE1A, TABLE_S1
 from iem.errors import ArtifactError, ConfigError
 from iem.nn.egnn import EGNN, EquivariantLayer, pairs_within
-from iem.workflows import prior_study
-from iem.workflows.prior_models import KINDS, Exhibition, together
-from iem.workflows.prior_molecules import open_hall
-from iem.workflows.prior_results import ORDER, PAIRS, asked, correlations, pearson, study_of
-from iem.workflows.prior_study import run_study
-from iem.workflows.prior_training import Teaching, learn, new_network, train_model
-from iem.workflows.priors import MODELS, StudyRecipe, priors
+from iem.workflows.prior_study import run
+from iem.workflows.prior_study.models import KINDS, Exhibition, together
+from iem.workflows.prior_study.molecules import open_hall
+from iem.workflows.prior_study.recipe import MODELS, StudyRecipe
+from iem.workflows.prior_study.results import ORDER, PAIRS, asked, correlations, pearson, study_of
+from iem.workflows.prior_study.run import run_study
+from iem.workflows.prior_study.training import Teaching, learn, new_network, train_model
+from iem.workflows.priors import priors
 
 SMILES = [
     *("CCO", "CCCO", "CC(C)O", "CCCCO", "c1ccccc1O", "Cc1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "CCN", "CCCN", "c1ccncc1"),
@@ -193,7 +194,7 @@ def test_what_is_finished_is_not_trained_again(corpus, tmp_path, monkeypatch, ca
         trained.append(name)
         return train_model(name, *rest)
 
-    monkeypatch.setattr(prior_study, "train_model", counted)
+    monkeypatch.setattr(run, "train_model", counted)
     study(corpus, tmp_path / "out", ("gcn", "egnn-2d"))
     assert sorted(trained) == ["egnn-2d", "gcn"]
     assert "about" in capsys.readouterr().err
@@ -214,7 +215,7 @@ def test_what_is_finished_is_not_trained_again(corpus, tmp_path, monkeypatch, ca
     (tmp_path / "out" / "models" / "gcn.npz").unlink()
     study(corpus, tmp_path / "out", ("gcn", "egnn-3d"))
     assert trained[3:] == ["gcn"]
-    monkeypatch.setattr(prior_study, "VERSION", -1)
+    monkeypatch.setattr(run, "VERSION", -1)
     study(corpus, tmp_path / "out", ("egnn-2d",))
     assert trained[4:] == ["egnn-2d"]
     with pytest.raises(ConfigError, match=r"--epochs is 3, but .* holds a run with 2"):

@@ -19,7 +19,7 @@ from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
 from iem.report.style import COLOURS, INK
 from iem.report.text import doubt, number, plural, spread, verdict
-from iem.workflows.metrics import METRICS, difference, scores, summary
+from iem.workflows.measures.metrics import METRICS, difference, scores, summary
 
 TAUGHT, PLAIN = "with teacher", "without teacher"
 NASTY = 'IC50 <nM> & "pH 7.4" $x_1$ 活性'

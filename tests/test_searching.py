@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 import iem
-from iem.workflows.fit import TRIALS, FitRecipe
-from iem.workflows.searching import FIRST, GRID, WARM, search_weights
+from iem.workflows.distillation.recipe import TRIALS, FitRecipe
+from iem.workflows.fitting.searching import FIRST, GRID, WARM, search_weights
 
 AUTO = FitRecipe(ke="auto", te="auto")
 

@@ -658,7 +658,7 @@ def test_attention_is_that_of_torch_geometric():
 
 
 def test_predicting_with_the_default_student_does_not_wait_for_torch_geometric():
-    script = "import sys, iem.workflows.predicting as _; print('torch_geometric' in sys.modules)"
+    script = "import sys, iem.workflows.inference.predicting as _; print('torch_geometric' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

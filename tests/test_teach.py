@@ -16,12 +16,13 @@ from iem.nn.scale import FeatureScale
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import find_start
-from iem.workflows import rounds, teaching
-from iem.workflows.embed import load_teacher
+from iem.workflows.distillation import teaching
+from iem.workflows.distillation.recipe import LR, TeachRecipe
+from iem.workflows.distillation.scales import scale_of
+from iem.workflows.distillation.teaching import Lessons, Teaching, corpus_features, teach_student
+from iem.workflows.pictures.embed import load_teacher
 from iem.workflows.prepare import prepare
-from iem.workflows.scales import scale_of
-from iem.workflows.teach import LR, TeachRecipe
-from iem.workflows.teaching import Lessons, Teaching, corpus_features, teach_student
+from iem.workflows.running import rounds
 
 SMALL = "gin:width=32,layers=2"
 TINY = replace(TeachRecipe(), visits=48, round=16, batch_size=8, precision="float32", ke=0.5)

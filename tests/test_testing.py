@@ -16,7 +16,7 @@ from iem.errors import ContractError, IEMError, MoleculeError
 from iem.students.base import Assembled, build_student
 from iem.students.gnn import JUMPING, READOUTS
 from iem.testing import MOLECULES, check_student
-from iem.workflows.distilling import Distillation
+from iem.workflows.distillation.loop import Distillation
 
 WIDTH, DOCS = 12, Path(__file__).parent.parent / "docs"
 

@@ -23,11 +23,12 @@ from iem.cli import main
 from iem.data.tables import Table, read_table
 from iem.errors import ArtifactError, ConfigError
 from iem.records import Split
-from iem.workflows import boosting, predicting
-from iem.workflows.boosting import BOOSTING, askable, grown
-from iem.workflows.joining import joined_of
-from iem.workflows.model import Model
-from iem.workflows.trees import BLOCK, Trees, together
+from iem.workflows.fitting import boosting
+from iem.workflows.fitting.boosting import BOOSTING, askable, grown
+from iem.workflows.fitting.joining import joined_of
+from iem.workflows.inference import predicting
+from iem.workflows.inference.model import Model
+from iem.workflows.inference.trees import BLOCK, Trees, together
 
 QUICK: dict[str, Any] = {"teacher": "none", "split": "random", "jobs": 1}
 

@@ -15,9 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from iem.artifact import CARD, WEIGHTS
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, MoleculeError
-from iem.workflows.console import console
-from iem.workflows.fit import ClassWeights, Joining, Norms, Scale, Schedule, Space, View, fit
-from iem.workflows.model import Model
+from iem.workflows.distillation.recipe import ClassWeights, Joining, Norms, Scale, Schedule, Space, View
+from iem.workflows.fit import fit
+from iem.workflows.inference.model import Model
+from iem.workflows.running.console import console
 
 
 class _Estimator(BaseEstimator):

@@ -16,7 +16,7 @@ from iem.errors import ContractError, MoleculeError
 from iem.students import architectures as architectures  # these two register the students that come with the package
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student, features_of
-from iem.workflows.training import one_thread
+from iem.workflows.running.trainer import one_thread
 
 MOLECULES = (
     "C",

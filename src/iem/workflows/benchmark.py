@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from iem.errors import ConfigError
-from iem.workflows.fit import Norms
+from iem.workflows.distillation.recipe import Norms
 from iem.workflows.settings import check_choice, check_positive
 
 Plan = Literal["table1", "table2", "table3", "table4", "table5", "table6", "baselines", "controls"]
@@ -68,7 +68,7 @@ def benchmark(
     """
     if seeds < 1:
         raise ConfigError("--seeds", seeds, "at least one is needed")
-    from iem.workflows.benchmarking import Protocol, planned, run_all
+    from iem.workflows.evidence.benchmarking import Protocol, planned, run_all
 
     if norms is not None:
         check_choice("--norms", norms, get_args(Norms))
@@ -94,6 +94,6 @@ def report(out: Path = Path("benchmark")) -> None:
     Args:
         out: Folder that "iem benchmark" wrote.
     """
-    from iem.workflows.comparing import write_report
+    from iem.workflows.evidence.comparing import write_report
 
     write_report(Path(out))

@@ -17,6 +17,6 @@ def corpus(folder: Path, *, out: Path | None = None, pictures: int = 12) -> None
     """
     if not 0 <= pictures <= 1000:
         raise ConfigError("--pictures", pictures, "it must be between 0 and 1000")
-    from iem.workflows.surveying import show_corpus
+    from iem.workflows.corpora.surveying import show_corpus
 
     show_corpus(folder, out=out or folder / "report.html", pictures=pictures)

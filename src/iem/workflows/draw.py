@@ -40,7 +40,7 @@ def draw(
         raise ConfigError("--conformers", conformers, "it must be between 1 and 1000")
     if conformers > 1 and views == "flat":
         raise ConfigError("--conformers", conformers, "the flat layout has none; leave out --views flat")
-    from iem.workflows.drawing import draw_grid, draw_turning, subjects
+    from iem.workflows.pictures.drawing import draw_grid, draw_turning, subjects
 
     found = subjects(molecules, flat=views == "flat", conformers=conformers)
     noun = "conformer" if conformers > 1 else "molecule"

@@ -38,6 +38,6 @@ def evaluate(
         raise ConfigError("--corpus", None, "name a --corpus, a --table or both")
     if molecules < 10:
         raise ConfigError("--molecules", molecules, "it takes ten molecules or more to measure anything")
-    from iem.workflows.evaluating import evaluate_teacher
+    from iem.workflows.pretraining.evaluating import evaluate_teacher
 
     return evaluate_teacher(name, corpus=corpus, tables=table, molecules=molecules, out=out, jobs=jobs)

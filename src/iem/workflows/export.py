@@ -20,6 +20,6 @@ def export(model: Path, *, to: Literal["chemprop"], out: Path, force: bool = Fal
     Returns:
         The files written, one for each seed.
     """
-    from iem.workflows.exporting import export_model
+    from iem.workflows.inference.exporting import export_model
 
     return export_model(Path(model), to=to, out=Path(out), force=force)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iem.students.base import Student
-    from iem.workflows.model import Model
+    from iem.workflows.inference.model import Model
 
 
 def predict(
@@ -41,7 +41,7 @@ def predict(
     """
     check_positive("--batch-size", batch_size, whole=True)
     check_jobs(jobs)
-    from iem.workflows.predicting import predict_tables
+    from iem.workflows.inference.predicting import predict_tables
 
     predict_tables(
         Path(model),
@@ -70,6 +70,6 @@ def load(
     Raises:
         ArtifactError: missing, damaged, or of another program, kind or version.
     """
-    from iem.workflows.model import Model
+    from iem.workflows.inference.model import Model
 
     return Model(Path(folder), student, bf16=precision == "bf16")

@@ -49,7 +49,7 @@ def prepare(
         if value is not None and value <= 0:
             raise ConfigError(name, value, "it must be positive")
     from iem.chem.conformers import ConformerSettings
-    from iem.workflows.preparing import prepare_corpus
+    from iem.workflows.corpora.preparing import prepare_corpus
 
     prepare_corpus(
         inputs,

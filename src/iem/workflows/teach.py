@@ -1,37 +1,12 @@
 """The verb ``iem teach``: a corpus in, a student that has learned from a teacher before it sees a label out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from iem.errors import ConfigError
+from iem.workflows.distillation.recipe import TeachRecipe
 from iem.workflows.settings import check_choice, check_positive, listed
-
-LR = {False: 1e-3, True: 3e-4}
-"""Of a student that begins with fresh weights, and of one that has learned before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TeachRecipe:
-    """Everything that decides how a student learns without labels, besides corpus, teacher and seed."""
-
-    visits: int = 1_000_000
-    """Molecules seen in all, counted with repetition."""
-    batch_size: int = 128
-    lr: float | None = None
-    """The highest; it rises over the first tenth and falls to zero (one cycle). ``LR`` if None."""
-    weight_decay: float = 1e-2
-    dropout: float = 0.0
-    features: float = 1.0
-    """Weight of the distance between graph features and the teacher's."""
-    ke: float = 0.0
-    """Weight of the knowledge enhancer (eq. 5): the teacher's own heads ask both."""
-    priors: float = 1.0
-    """Weight of the questions as the molecules answer them, asked by heads that are thrown away afterwards."""
-    questions: tuple[str, ...] = ("atom", "bond", "shape", "property", "substructure")
-    round: int = 20_000
-    """Visits between two validations and checkpoints."""
-    precision: Literal["auto", "bf16", "float32"] = "auto"
 
 
 def teach(
@@ -103,7 +78,7 @@ def teach(
         recipe = replace(recipe, features=0.0, ke=0.0)
     if not recipe.features and not recipe.ke and not recipe.priors:
         raise ConfigError("--priors", 0, "without a teacher or questions there is nothing to learn")
-    from iem.workflows.teaching import teach_student
+    from iem.workflows.distillation.teaching import teach_student
 
     teach_student(
         Path(corpus),

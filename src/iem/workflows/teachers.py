@@ -47,6 +47,6 @@ def import_(file: Path, *, out: Path) -> None:
         file: IEM.pth.
         out: New folder for the teacher.
     """
-    from iem.workflows.importing import import_teacher
+    from iem.workflows.pretraining.importing import import_teacher
 
     import_teacher(file, out=out)

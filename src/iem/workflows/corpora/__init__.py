@@ -1,0 +1,1 @@
+"""Many molecules without labels: made ready, and looked at."""

@@ -1,0 +1,310 @@
+"""From a table to a model folder: the steps of ``iem fit``, each resumable."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import effective_n_jobs
+
+from iem import artifact
+from iem.chem.molecules import parse
+from iem.chem.splits import digest, random_split, scaffold_split, split_by_column
+from iem.data.tables import Table, read_table
+from iem.errors import ArtifactError, ConfigError, TableError
+from iem.records import Split
+from iem.report.text import plural
+from iem.students.base import STUDENTS, Student, build_student, features_of, name_of
+from iem.students.starts import Start, find_start
+from iem.workflows.distillation.batching import Molecules
+from iem.workflows.distillation.recipe import LR, PICTURELESS, TRIALS, FitRecipe, Guidance, Joining
+from iem.workflows.distillation.unlabelled import read_unlabelled
+from iem.workflows.fitting.boosting import boosted_of
+from iem.workflows.fitting.estimate import drawing_seconds, epoch_seconds, words
+from iem.workflows.fitting.finishing import finish
+from iem.workflows.fitting.trainings import ARMS, Study, Task, new_predictor, searched, train_all
+from iem.workflows.pictures.embed import ImageTeacher, load_teacher
+from iem.workflows.pretraining.questions import ASKED, Answers, answered
+from iem.workflows.running.console import progress, say
+from iem.workflows.running.folders import open_run
+from iem.workflows.running.trainer import precision_of
+
+WORTH_PROCESSES = 20.0
+"""Seconds that must be won for trainings to run side by side, since processes take some to start."""
+
+
+def fit_table(
+    source: "str | Path | pd.DataFrame",
+    *,
+    out: Path,
+    smiles: str | None,
+    targets: Sequence[str],
+    asked: Task | None,
+    student: str | Callable[..., Student],
+    start: str,
+    guidance: Guidance,
+    recipe: FitRecipe,
+    preset: str,
+    split: str,
+    seeds: int,
+    compare: bool,
+    trees: Joining,
+    jobs: int,
+) -> dict[str, Any]:
+    """See ``iem.workflows.fit.fit``; returns what ``metrics.json`` holds."""
+    teacher = guidance.teacher
+    if compare and teacher == "none":
+        raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
+    build_student(student, dropout=recipe.dropout)
+    begin = find_start(start, student if isinstance(student, str) else None)
+    guide = None if teacher in PICTURELESS else load_teacher(teacher, view=guidance.view)
+    exclude = () if split in ("scaffold", "random") else (split,)
+    table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
+    task: Task = "classification" if table.task == "classification" else "regression"
+    if task == "regression" and recipe.class_weights != "none":
+        raise ConfigError("--class-weights", recipe.class_weights, "values have no classes; leave it out in regression")
+    parts = divide(table, split)
+    extra = None
+    if guidance.unlabelled is not None:
+        extra = read_unlabelled(
+            guidance.unlabelled, table.keys, parts, smiles=smiles, transductive=guidance.transductive
+        )
+    recipe = resolved(recipe, begin)
+    settings = {
+        "table": _content(table, parts),
+        "student": name_of(student),
+        "start": begin.digest[:16] if begin else "none",
+        "teacher": str(teacher) if guide is None else artifact_of(guide),
+        "teacher_view": guidance.view,
+        "image_fraction": guidance.fraction,
+        "unlabelled": extra.digest if extra else None,
+        "transductive": guidance.transductive,
+        "split": split,
+        "preset": preset,
+        "seeds": seeds,
+        "compare": compare,
+        "trees": trees,
+        **asdict(recipe),
+    }
+    with open_run(out, settings, kind="model"):
+        if (out / artifact.CARD).is_file():
+            return finished(out)
+
+        for note in table.notes:
+            say(note)
+        rejected = table.read - len(table.rows)
+        say(
+            f"{table.name}: {table.read:,} rows read, {len(table.rows):,} used, {rejected:,} rejected"
+            f"{' (why: rejected.csv)' * bool(rejected)}; {task} of {plural(len(table.targets), 'target')}; "
+            f"{len(parts.train):,} to learn from, {len(parts.valid):,} to choose by, {len(parts.test):,} to test on"
+        )
+        if begin:
+            say(f"the student begins {begin} (--start none: with nothing)")
+            if guide and guide.teacher.dim != begin.dim:
+                say(f"its way to the teacher's {guide.teacher.dim} features begins fresh")
+        if extra:
+            say(str(extra))
+        keys = table.keys + (extra.keys if extra else [])
+        labels = np.full((len(keys), len(table.targets)), np.nan)
+        labels[: len(table.keys)] = table.labels
+        molecules = graphs_of(keys, labels, student, guide.teacher.dim if guide else 0)
+        study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra, begin)
+        if teacher == "priors":
+            study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
+        arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
+        boosted = None if trees == "none" else boosted_of(study)
+        trainings = len(arms) * seeds
+        epoch = epoch_seconds(new_predictor(study, 0), molecules, parts.train, study.extra, recipe.batch_size)
+        at_a_time = side_by_side(student, trainings, epoch * recipe.epochs, jobs)
+        announce(study, trainings, at_a_time, epoch, seeds, jobs)
+        notes = look(study, seeds, jobs)
+        if study.aid and "auto" in (recipe.ke, recipe.te):
+            study, settings["search"] = searched(study, out / "trainings")
+        trained = train_all(study, arms, seeds, out / "trainings", at_a_time)
+        return finish(study, trained, settings, notes, boosted, out)
+
+
+def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
+    """The recipe with every choice made that the device or the student's beginning decides.
+
+    Raises:
+        ConfigError: it keeps statistics, and there are none.
+    """
+    lr = LR[start is not None] if recipe.lr is None else recipe.lr
+    norms = recipe.norms or ("batch" if start is None else "kept")
+    if norms == "kept" and start is None:
+        raise ConfigError("--norms", norms, "a student with fresh weights has no statistics to keep; name a --start")
+    space = recipe.space or ("raw" if start is None else "roots")
+    return replace(recipe, lr=lr, norms=norms, space=space, precision=precision_of(recipe.precision))
+
+
+def artifact_of(guide: ImageTeacher) -> str:
+    """The teacher and how it looks, as one word for ``run.json``."""
+    return hashlib.sha256(" ".join(guide.causes).encode()).hexdigest()[:16]
+
+
+def finished(out: Path) -> dict[str, Any]:
+    """The scores of a folder that holds a whole model.
+
+    Raises:
+        ArtifactError: the scores are not there, or are no JSON.
+    """
+    shutil.rmtree(out / "trainings", ignore_errors=True)  # a kill may have left them
+    path = out / "metrics.json"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); delete {out} to train again") from error
+    say(f"{out} is finished already; delete it to train again")
+    return metrics
+
+
+def _content(table: Table, parts: Split) -> str:
+    """Digest of molecules, labels, given coordinates, and where each row stands and belongs."""
+    content = hashlib.sha256("\n".join(table.smiles).encode() + digest(parts).encode() + table.rows.tobytes())
+    content.update("\n".join(table.targets).encode() + str(table.task).encode() + table.labels.tobytes())
+    for key, geometry in table.geometries.items():
+        content.update(key.encode() + geometry.coordinates.tobytes())
+    return content.hexdigest()[:16]
+
+
+def divide(table: Table, how: str) -> Split:
+    """The three parts, identical molecules always in one.
+
+    Raises:
+        ConfigError: ``how`` is neither a method nor a column.
+        TableError: a part would have no molecules or no labels.
+    """
+    if how == "scaffold":
+        split = scaffold_split(table.keys)
+    elif how == "random":
+        split = random_split(table.keys, seed=0)
+    elif how in table.columns:
+        split = split_by_column(table.columns[how], table.rows.tolist())
+    else:
+        columns = ", ".join(map(str, table.columns)) or "none"
+        raise ConfigError(
+            "--split", how, f"it must be scaffold, random or a column of the table (other columns: {columns})"
+        )
+    for name, rows in split._asdict().items():
+        if not len(rows) or np.isnan(table.labels[rows]).all():
+            raise TableError(
+                f"the {name} part of the {how} split has no labelled molecule; use another --split or more rows"
+            )
+    return split
+
+
+def graphs_of(keys: Sequence[str], labels: np.ndarray, student: str | Callable[..., Student], dim: int) -> Molecules:
+    """Graphs of molecules with their labels, and room for the teacher's features.
+
+    Args:
+        keys: canonical SMILES.
+        labels: float64 (molecules, targets), NaN where missing.
+        student: makes the graphs.
+        dim: width of the teacher's features.
+
+    Raises:
+        ContractError: a fresh student returns no features of the smallest or the largest of them.
+    """
+    network = build_student(student, dropout=0.0)
+    made: dict[str, tuple[Any, int]] = {}
+    with progress() as bars:
+        bar = bars.add_task("making graphs", total=len(keys))
+        for key in keys:
+            if key not in made:
+                mol = parse(key)
+                made[key] = network.featurize(mol), mol.GetNumHeavyAtoms()
+            bars.advance(bar)
+    by_size = sorted(made, key=lambda key: made[key][1])
+    tried = [by_size[0], by_size[-1]]
+    cast("torch.nn.Module", network).eval()
+    with torch.inference_mode():
+        features_of(network, [made[key][0] for key in tried], tried)
+    features = np.full((len(keys), dim), np.nan, np.float32)
+    return Molecules([made[key][0] for key in keys], labels, features, np.array([made[key][1] for key in keys]))
+
+
+def answers(study: Study, folder: Path) -> Answers:
+    """To the prior questions that need no conformer, and to that about shape where coordinates are given."""
+    learners = np.concatenate([study.split.train, study.extra])
+    given, keys = study.geometries, study.keys
+    names = (*ASKED, "shape") if any(keys[row] in given for row in learners) else ASKED
+    return answered(keys, learners, names, given=given, embed=False, folder=folder)
+
+
+def announce(study: Study, trainings: int, at_a_time: int, epoch: float, seeds: int, jobs: int) -> None:
+    """Say what will happen and how long it may take, before the long part.
+
+    Args:
+        study: what will be learned.
+        trainings: of all arms and seeds.
+        at_a_time: those that run side by side.
+        epoch: seconds of one.
+        seeds: whose pictures will be drawn.
+        jobs: processes that draw them.
+    """
+    recipe = study.recipe
+    trials = TRIALS * (bool(study.aid) and "auto" in (recipe.ke, recipe.te))
+    steps, total = [], epoch * recipe.epochs * (trials + -(-trainings // at_a_time))
+    if study.guide is not None:
+        keys = np.array(study.keys, dtype=object)[seen_by_any(study, seeds)].tolist()
+        seconds = drawing_seconds(study.guide, keys, study.geometries, jobs)
+        steps.append(f"show {len(keys):,} molecules to the teacher ({words(seconds)})")
+        total += seconds
+    count = plural(trainings + trials, "training")
+    beside = f" ({plural(seeds, 'training')} less with --no-compare)" * (trainings > seeds)
+    steps.append(
+        f"{count} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
+        f"{f', {at_a_time} at a time' * (at_a_time > 1)}{beside}"
+    )
+    say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
+
+
+def side_by_side(student: str | Callable[..., Student], trainings: int, seconds: float, jobs: int) -> int:
+    """How many trainings run at a time: as many as there are cores to use, since each keeps one busy.
+
+    One after the other where a GPU trains, where another process cannot make the student (a factory that somebody
+    handed over, or a name that is not the package's own), and where the wait for processes to start is not worth it.
+
+    Args:
+        student: name or factory.
+        trainings: in all.
+        seconds: that one may take.
+        jobs: processes, -1 for one per core.
+    """
+    if torch.cuda.is_available() or not isinstance(student, str) or not STUDENTS.is_own(student.partition(":")[0]):
+        return 1
+    at_a_time = min(effective_n_jobs(jobs), trainings)
+    won = seconds * (trainings - -(-trainings // at_a_time))
+    return at_a_time if won >= WORTH_PROCESSES else 1
+
+
+def seen_by_any(study: Study, seeds: int) -> np.ndarray:
+    """Rows whose pictures the training with any seed sees, ascending."""
+    return np.unique(np.concatenate([study.shown(seed) for seed in range(seeds)]))
+
+
+def look(study: Study, seeds: int, jobs: int) -> list[str]:
+    """Fill in the teacher's features of the molecules to learn from; how each was drawn, or why not."""
+    if study.guide is None:
+        return []
+    rows = seen_by_any(study, seeds)
+    keys = np.array(study.keys, dtype=object)[rows].tolist()
+    features, notes = study.guide.features(keys, given=study.geometries, jobs=jobs)
+    study.molecules.features[rows] = features
+    if unseen := [place for place in range(len(keys)) if np.isnan(features[place]).any()]:
+        first = rows[unseen[0]]
+        where = (
+            f"row {study.table.rows[first]}" if first < len(study.table.rows) else f"--unlabelled, {keys[unseen[0]]}"
+        )
+        say(
+            f"{len(unseen):,} of {len(keys):,} molecules have no picture and learn from their labels alone"
+            f"{', if they have any' * bool(study.unlabelled)}; the first, in {where}: {notes[unseen[0]]}"
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""How good predictions are, and the models that need no graph network."""

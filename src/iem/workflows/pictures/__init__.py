@@ -1,0 +1,1 @@
+"""Pictures of molecules, and a frozen teacher that looks at them."""

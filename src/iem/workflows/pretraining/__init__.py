@@ -1,0 +1,1 @@
+"""How a teacher learns from pictures, and what it then knows."""

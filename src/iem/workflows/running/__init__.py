@@ -1,0 +1,1 @@
+"""What every long computation needs: processes, folders, checkpoints, progress bars."""
