@@ -643,7 +643,7 @@ def test_a_cache_that_cannot_be_written_is_a_clear_error(copy, monkeypatch, tmp_
         ("empty.smi", b"", [], "empty.smi is empty"),
         ("empty.sdf", b"", [], "empty.sdf is empty"),
         ("bad.sdf", b"rubbish\n", [], "no molecule is left of 1 row: the record is not a readable mol block"),
-        ("cut.sdf.gz", gzip.compress(b"C" * 9999)[:-9], [], "cut.sdf.gz is damaged"),
+        ("cut.sdf.gz", gzip.compress(b"C" * 9999, mtime=0)[:-9], [], "cut.sdf.gz is damaged"),
         ("some.csv", b"a,b\n1,2\n", [], "name the right one with --smiles"),
         ("some.csv", b"smiles,b\nCCO,2\n", ["--smiles", "c"], "no SMILES column 'c'"),
         ("some.smi", b"CCO\n", ["absent.smi"], "there is no file 'absent.smi'"),
