@@ -105,9 +105,8 @@ def fit(
         preset: "default" is what measured best, "paper" follows the formulas and settings of the paper.
         split: "scaffold" (Hu et al., 8:1:1), "random" (8:1:1), or a column whose values are train, valid and test.
         seeds: Trainings with different seeds: numbers become mean ± s, predictions an ensemble.
-        compare: Train the same student with the same seeds without the teacher, too: did the pictures help? What is
-            best on the validation part is the model: one of the two, or the mean of both [yes, where something teaches;
-            paper: no].
+        compare: Train the same student with the same seeds without the teacher, too: did the pictures help? The one of
+            the two that is better on the validation part is the model [yes, where something teaches; paper: no].
         trees: Gradient boosting on fingerprints and descriptors, trained in seconds with the same molecules: "auto"
             lets the model predict the mean of network and trees, unless that is clearly behind the network on the
             validation part; "beside" only tells how they do, the number to beat; "none" trains no trees [auto; paper:

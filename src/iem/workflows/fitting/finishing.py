@@ -18,7 +18,7 @@ from iem.report.text import spread
 from iem.students.base import name_of
 from iem.students.predictor import save_model
 from iem.workflows.fitting.boosting import BOOSTING, Boosted
-from iem.workflows.fitting.joining import BOTH, better_of, both_of, joined_of
+from iem.workflows.fitting.joining import better_of, joined_of
 from iem.workflows.fitting.page import TOGETHER, write_fit_report
 from iem.workflows.fitting.trainings import Result, Study
 from iem.workflows.measures.metrics import METRICS, against, difference, summary
@@ -56,13 +56,10 @@ def finish(
             [result.outputs for result in plain],
             study.aid,
         )
-        by_arm[BOTH] = both_of(study, main, plain)
-        metrics["both"] = summary([result.test for result in by_arm[BOTH]], table.targets)
-        metrics["both_valid"] = summary([result.valid for result in by_arm[BOTH]], table.targets)
     kept, told = better_of(study, by_arm)
     if others:
         metrics["kept"] = {"arm": kept, "verdict": told}
-    alone, weights = by_arm[kept], [own for result, own in trained if kept in (result.arm, BOTH)]
+    alone = by_arm[kept]
     members, tensors = np.stack([result.outputs for result in alone]), {}
     if boosted:
         found = against(study.task, table.labels[split.test], list(members), boosted.opinions["test"], BOOSTING)
@@ -89,13 +86,12 @@ def finish(
         "metric": METRICS[study.task],
         "student": {"name": name_of(study.student), "options": {"dropout": study.recipe.dropout}},
         "seeds": settings["seeds"],
-        "networks": len(weights),
         "trees": bool(tensors),
         "settings": settings,
         "split_digest": digest(split),
         "test": metrics["together"]["test"] if tensors else summary([result.test for result in alone], table.targets),
     }
-    save_model(out, weights, card, tensors)
+    save_model(out, [weights for result, weights in trained if result.arm == kept], card, tensors)
     shutil.rmtree(out / "trainings")
     show(metrics, list(by_arm))
     say(f"the report is {out / 'report.html'}")
@@ -125,10 +121,7 @@ def write_rejected(path: Path, rejected: Sequence[Rejection]) -> None:
 def show(metrics: dict[str, Any], arms: Sequence[str]) -> None:
     """The result as a small table on the terminal, and the verdict in words."""
     grid = Grid("", metrics["metric"].replace("_", "-").upper(), "seeds")
-    for title, parts in (
-        ("validation", ("valid", "without_teacher_valid", "both_valid")),
-        ("test", ("test", "without_teacher", "both")),
-    ):
+    for title, parts in (("validation", ("valid", "without_teacher_valid")), ("test", ("test", "without_teacher"))):
         for arm, part in zip(arms, parts, strict=False):
             words = f"{title}, {arm}" if len(arms) > 1 else title
             grid.add_row(words, spread(metrics[part]), str(len(metrics[part]["per_seed"])))

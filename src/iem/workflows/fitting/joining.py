@@ -1,5 +1,5 @@
-"""What predicts: the student with help, the one without, or both; alone or with trees. The validation part chooses; the
-test part is scored once.
+"""What predicts: the student with help or without, alone or with trees. The validation part chooses; the test part is
+scored once.
 """
 
 import math
@@ -14,9 +14,6 @@ from iem.workflows.fitting.trainings import Result, Study
 from iem.workflows.inference.trees import together
 from iem.workflows.measures.metrics import METRICS, mean_score, resampled, scores, summary
 
-BOTH = "both together"
-"""Name of the mean of the two students."""
-
 
 class Joined(NamedTuple):
     """The mean of each network and the trees."""
@@ -29,40 +26,10 @@ class Joined(NamedTuple):
     """``joined``, ``valid`` as a summary, ``verdict`` in plain words; and ``test`` if they do."""
 
 
-def both_of(study: Study, taught: Sequence[Result], plain: Sequence[Result]) -> list[Result]:
-    """What the two students of each seed say together: their mean, and how it scores.
-
-    Args:
-        study: what was learned.
-        taught: results of the students with help, one per seed.
-        plain: those of the same seeds without.
-    """
-    table, split, found = study.table, study.split, []
-    for one, other in zip(taught, plain, strict=True):
-        outputs = {
-            "valid": (one.valid_outputs + other.valid_outputs) / 2,
-            "test": (one.outputs + other.outputs) / 2,
-        }
-        scored = {part: scores(study.task, table.labels[getattr(split, part)], outputs[part]) for part in outputs}
-        found.append(
-            Result(
-                BOTH,
-                one.seed,
-                valid=scored["valid"],
-                test=scored["test"],
-                outputs=outputs["test"],
-                valid_outputs=outputs["valid"],
-                best_epoch=0,
-                curve=[],  # no training of its own
-            )
-        )
-    return found
-
-
 def better_of(study: Study, arms: Mapping[str, Sequence[Result]]) -> tuple[str, str]:
-    """The arm whose networks predict, and why in plain words: the best mean score on the validation part.
+    """The arm whose networks predict, and why in plain words: the better mean score on the validation part.
 
-    It is a choice by few molecules: on most tables that were tried it is the test part's, not on all.
+    It is a choice between two, by few molecules: on most tables that were tried it is the test part's, not on all.
 
     Args:
         study: what was learned.
@@ -78,8 +45,7 @@ def better_of(study: Study, arms: Mapping[str, Sequence[Result]]) -> tuple[str, 
     kept = (max if study.task == "classification" else min)(scored, key=lambda arm: scored[arm])
     told = ", ".join(f"{number(score)} {arm}" for arm, score in scored.items())
     name = METRIC_NAMES[METRICS[study.task]]
-    who = "Both networks predict together" if kept == BOTH else f"The networks trained {kept} predict"
-    return kept, f"{who}, which the validation part chose ({name} {told})."
+    return kept, f"The networks trained {kept} predict, which the validation part chose ({name} {told})."
 
 
 def joined_of(study: Study, results: Sequence[Result], boosted: Boosted) -> Joined:

@@ -18,7 +18,6 @@ from iem.render.depiction import Depiction
 from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
 from iem.workflows.distillation.loop import pictured
-from iem.workflows.fitting.joining import BOTH
 from iem.workflows.running.console import as_typed
 
 if TYPE_CHECKING:
@@ -66,9 +65,6 @@ def write_fit_report(
     for arm in others:
         summaries[arm] = {"test": metrics["without_teacher"], "valid": metrics["without_teacher_valid"]}
     predictions = {arm: np.mean([result.outputs for result in some], axis=0) for arm, some in arms.items()}
-    if others:
-        summaries[BOTH] = {"test": metrics["both"], "valid": metrics["both_valid"]}
-        predictions[BOTH] = np.mean(list(predictions.values()), axis=0)
     standing, predicts = [], metrics.get("kept", {}).get("arm", main)
     if "kept" in metrics:
         standing.append(metrics["kept"]["verdict"])

@@ -7,7 +7,7 @@ from iem.errors import ConfigError, OutputError
 from iem.files import whole
 from iem.students.base import parse_name
 from iem.students.chemprop import as_chemprop, installed
-from iem.workflows.inference.model import Model, networks_of
+from iem.workflows.inference.model import Model
 from iem.workflows.running.console import say
 
 
@@ -30,8 +30,8 @@ def export_model(folder: Path, *, to: str, out: Path, force: bool) -> list[Path]
         raise ConfigError(
             "--to", to, f"{folder} is a model of the student {student}; train one with: iem fit --student chemprop"
         )
-    count = networks_of(card)
-    paths = [out.with_stem(f"{out.stem}-{number}") for number in range(count)] if count > 1 else [out]
+    seeds = range(card["seeds"])
+    paths = [out.with_stem(f"{out.stem}-{seed}") for seed in seeds] if len(seeds) > 1 else [out]
     for path in paths:
         if path.is_dir():
             raise OutputError(f"{path} is a folder; name a file")

@@ -1,4 +1,4 @@
-"""A trained model in memory: one predictor per seed or two, and what its card says."""
+"""A trained model in memory: one predictor per seed, and what its card says."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, count
@@ -51,10 +51,9 @@ class Model:
         try:
             made, self.task = self.card["student"], self.card["task"]
             self.targets: list[str] = [str(target) for target in self.card["targets"]]
-            self.seeds, count = self.card["seeds"], networks_of(self.card)
-            networks = [build_student(student or made["name"], **made["options"]) for _ in range(count)]
-            if self.task not in ("classification", "regression") or not 0 < self.seeds <= count or count % self.seeds:
-                raise ValueError("task, seeds or networks")
+            networks = [build_student(student or made["name"], **made["options"]) for _ in range(self.card["seeds"])]
+            if self.task not in ("classification", "regression") or not networks:
+                raise ValueError("task or seeds")
         except UnknownNameError as error:
             raise ArtifactError(
                 f"{folder} needs a student of another package: {error}; install that package, or hand the student's "
@@ -102,7 +101,6 @@ class Model:
             batch = collate([graphs[place] for place in some])
             for outcome, predictor in zip(outputs, self.predictors, strict=True):
                 outcome[some] = predictor.to_output(predictor(batch, bf16=self.bf16)[1]).numpy()
-        outputs = outputs.reshape(self.seeds, -1, *outputs.shape[1:]).mean(axis=1)
         if inputs.opinions is not None:
             outputs = together(outputs, inputs.opinions)
         several = len(outputs) > 1
@@ -124,7 +122,7 @@ class Model:
         for index, target in enumerate(self.targets):
             name = _free(target, f"{target} predicted", used)
             result[name] = predicted.mean[:, index]
-            if self.seeds > 1:
+            if len(self.predictors) > 1:
                 result[_free(f"{name} std", f"{name} std predicted", used)] = predicted.std[:, index]
         return result | {_free("error", "error of prediction", used): predicted.errors}
 
@@ -141,13 +139,6 @@ class Model:
         texts = [smiles] if isinstance(smiles, str) else list(smiles)
         predicted = self.infer(self.inputs(texts))
         return pd.DataFrame({"smiles": texts, **self.columns(predicted)})
-
-
-def networks_of(card: Mapping[str, Any]) -> int:
-    """How many networks a model folder holds: one per seed, or two where both students predict; those of a seed stand
-    one behind the other.
-    """
-    return card.get("networks", card["seeds"])
 
 
 def _free(name: str, other: str, used: set[str]) -> str:
