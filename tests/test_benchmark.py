@@ -28,6 +28,7 @@ from iem.workflows.evidence import benchmarking, comparing, schooling
 from iem.workflows.evidence.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
 from iem.workflows.evidence.comparing import Row, critical_difference, gaps_of, holm, ranks, read_results, rows_of
 from iem.workflows.evidence.methods import METHODS
+from iem.workflows.evidence.predictions import keep_predictions, score_together
 from iem.workflows.evidence.schooling import Classroom, seen_by
 from iem.workflows.fitting.boosting import grown
 from iem.workflows.measures.baselines import descriptors, fingerprints, fit_predict, probe_outputs
@@ -160,6 +161,39 @@ def test_two_processes_share_a_folder(small, protocol, tmp_path, capsys):
         assert len(everything(runs, protocol, tmp_path)) == 1
         assert "1 run left to another process" in capsys.readouterr().err
     assert len(everything(runs, protocol, tmp_path)) == 2  # it died, and its claim with it
+
+
+def test_what_runs_predict_is_kept_and_scored_together(small, protocol, tmp_path):
+    results = everything([Run("freesolv", "none", "ecfp+rf", seed) for seed in range(2)], protocol, tmp_path)
+    files = [tmp_path / "predictions" / f"{key}.npz" for key in results]
+    table, split = benchmarking.table_of("freesolv"), benchmarking.split_of("freesolv", "scaffold", 0)
+    outputs = [
+        fit_predict("rf", fingerprints(table.keys), table.labels, split.train, task="regression", seed=seed)[split.test]
+        for seed in range(2)
+    ]
+    rmse = np.sqrt(np.mean((np.mean(outputs, axis=0) - table.labels[split.test]) ** 2))
+    assert score_together(files, "regression") == pytest.approx(rmse)
+    rows, _ = rows_of(list(results.values()), tmp_path / "predictions")
+    assert [row.together for row in rows] == [pytest.approx(rmse)]
+    comparing.write_report(tmp_path)
+    written = f"| {rmse:.3f} |"
+    assert written in (tmp_path / "results.md").read_text()
+    assert f">{rmse:.3f}<" in (tmp_path / "report.html").read_text()
+
+    files[0].unlink()  # as in runs of older versions
+    assert score_together(files, "regression") is None
+    files[0].write_text("no such thing")
+    with pytest.raises(ArtifactError, match=r"holds no predictions of a run .*; delete it"):
+        score_together(files, "regression")
+
+
+def test_only_predictions_for_the_same_molecules_are_scored_together(tmp_path):
+    labels, outputs = np.array([[0.0], [1.0], [0.0], [1.0]]), np.array([[0.1], [0.9], [0.2], [0.8]])
+    for name, test in (("one", [2, 3]), ("two", [2, 3]), ("three", [1, 2])):
+        keep_predictions(tmp_path / name, labels, outputs, Split(*map(np.array, ([0], [1], test))))
+    assert score_together([tmp_path / "one", tmp_path / "two"], "classification") == 1.0
+    assert score_together([tmp_path / "one", tmp_path / "three"], "classification") is None
+    assert score_together([tmp_path / "one"], "classification") is None
 
 
 @pytest.mark.slow

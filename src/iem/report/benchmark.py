@@ -20,8 +20,8 @@ class BenchmarkContent:
     """What makes this page again."""
     summary: str
     """What came out, in a few sentences."""
-    scores: Sequence[tuple[str, str, str, str, str, str]]
-    """Table, student, method, split, score here, score of the paper."""
+    scores: Sequence[tuple[str, str, str, str, str, str, str]]
+    """Table, student, method, split, score here, score of all seeds together, score of the paper."""
     gaps: Sequence[tuple[str, float, float, float, float, bool]]
     """What is compared; mean difference, low and high end of its interval, corrected p, beyond one deviation."""
     ranks: Sequence[tuple[str, float, int]]

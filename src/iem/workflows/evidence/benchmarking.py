@@ -31,6 +31,7 @@ from iem.students.starts import BUNDLED, Start, find_start
 from iem.workflows.distillation.recipe import PRESETS, FitRecipe
 from iem.workflows.evidence.comparing import read_results, write_lines
 from iem.workflows.evidence.methods import METHODS, PICTURES
+from iem.workflows.evidence.predictions import keep_predictions
 from iem.workflows.evidence.schooling import Classroom, outputs_by
 from iem.workflows.fitting.steps import resolved
 from iem.workflows.measures.metrics import METRICS, mean_score, scores
@@ -229,7 +230,7 @@ def key_of(settings: dict[str, Any]) -> str:
 
 
 def do_run(run: Run, settings: dict[str, Any], protocol: Protocol, out: Path) -> dict[str, Any] | None:
-    """One run, kept whole when it is done; None if another process is at it.
+    """One run, its score and its predictions kept whole when it is done; None if another process is at it.
 
     Killed in the middle, its checkpoint stays and the next attempt goes on from there.
     """
@@ -264,7 +265,8 @@ def do_run(run: Run, settings: dict[str, Any], protocol: Protocol, out: Path) ->
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
             **about,
         }
-        write_json(path, result)
+        keep_predictions(out / "predictions" / f"{key}.npz", table.labels, outputs, split)
+        write_json(path, result)  # last: it vouches for the rest
         shutil.rmtree(scratch, ignore_errors=True)
     return result
 

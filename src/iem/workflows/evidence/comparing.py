@@ -17,6 +17,7 @@ from iem.files import write_bytes
 from iem.report.benchmark import BenchmarkContent, benchmark_page
 from iem.report.text import plural
 from iem.workflows.evidence.methods import METHODS
+from iem.workflows.evidence.predictions import score_together
 from iem.workflows.running.console import say
 
 BASELINE = "plain"
@@ -38,6 +39,8 @@ class Row(NamedTuple):
     """Targets without a test score."""
     training: str = ""
     """How the student was trained, whatever taught it: only rows that agree in it are compared."""
+    together: float | None = None
+    """Score of the mean of all seeds' predictions; None if it is not known."""
 
     @property
     def mean(self) -> float:
@@ -97,7 +100,7 @@ def write_report(out: Path) -> None:
     results = read_results(out)
     if not results:
         raise ArtifactError(f"{out} holds no finished run; iem benchmark makes some")
-    rows, causes = rows_of(results)
+    rows, causes = rows_of(results, out / "predictions")
     gaps, places = gaps_of(rows), ranks(rows)
     write_lines(out, results)
     write_bytes(out / "results.md", markdown(rows, gaps).encode())
@@ -106,7 +109,15 @@ def write_report(out: Path) -> None:
         command=f"iem benchmark report {out}",
         summary=summary(rows, gaps),
         scores=[
-            (DATASETS[row.dataset].title, row.student, METHODS[row.method].about, row.split, score(row), paper(row))
+            (
+                DATASETS[row.dataset].title,
+                row.student,
+                METHODS[row.method].about,
+                row.split,
+                score(row),
+                together(row),
+                paper(row),
+            )
             for row in rows
         ],
         gaps=[(label(gap), gap.mean, gap.low, gap.high, gap.p, gap.beyond) for gap in gaps],
@@ -122,8 +133,14 @@ def write_report(out: Path) -> None:
     say(f"{plural(len(results), 'run')}: {out / 'report.html'}, {out / 'results.md'}, {out / 'results.jsonl'}")
 
 
-def rows_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Row], dict[str, list[str]]]:
+def rows_of(
+    results: Sequence[Mapping[str, Any]], predictions: Path | None = None
+) -> tuple[list[Row], dict[str, list[str]]]:
     """Runs that differ only in their seed, together; of runs under other settings the most frequent ones.
+
+    Args:
+        results: finished runs, as ``read_results`` returns them.
+        predictions: folder of what they predict, if that is to be scored together.
 
     Returns:
         The rows, and for each setting that all runs share the values that were met.
@@ -143,7 +160,9 @@ def rows_of(results: Sequence[Mapping[str, Any]]) -> tuple[list[Row], dict[str, 
         chosen = max(variants.values(), key=len)
         seeds = {run["settings"]["seed"]: run["test"] for run in chosen if run["test"] is not None}
         if seeds:
-            rows.append(Row(*where, seeds, chosen[0]["targets_dropped"], _training(chosen[0]["settings"])))
+            files = [predictions / f"{run['key']}.npz" for run in chosen] if predictions else []
+            ensemble = score_together(files, DATASETS[where[0]].task)
+            rows.append(Row(*where, seeds, chosen[0]["targets_dropped"], _training(chosen[0]["settings"]), ensemble))
     order = {name: place for place, name in enumerate(DATASETS)}
     methods = {name: place for place, name in enumerate(METHODS)}
     rows.sort(key=lambda row: (order[row.dataset], row.split, row.student, methods[row.method]))
@@ -231,6 +250,11 @@ def score(row: Row) -> str:
     return f"{written(row.dataset, row.mean, row.std)} ({len(row.seeds)})"
 
 
+def together(row: Row) -> str:
+    """The score of all seeds' mean, or a dash."""
+    return "–" if row.together is None else written(row.dataset, row.together, None)
+
+
 def paper(row: Row) -> str:
     """The paper's score of the same, or a dash."""
     found = reported(row.dataset, row.student, row.method) if row.split == "scaffold" else None
@@ -288,12 +312,13 @@ def summary(rows: Sequence[Row], gaps: Sequence[Gap]) -> str:
 
 def markdown(rows: Sequence[Row], gaps: Sequence[Gap]) -> str:
     """The tables as text for a manual."""
-    lines = [summary(rows, gaps), "", "| table | student | method | split | here (seeds) | paper | unscored targets |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    columns = ("table", "student", "method", "split", "here (seeds)", "all seeds together", "paper", "unscored targets")
+    lines = [summary(rows, gaps), "", f"| {' | '.join(columns)} |", "|" + len(columns) * "---|"]
     for row in rows:
         name, dropped = DATASETS[row.dataset].title, row.dropped or "–"
         lines.append(
-            f"| {name} | {row.student} | {row.method} | {row.split} | {score(row)} | {paper(row)} | {dropped} |"
+            f"| {name} | {row.student} | {row.method} | {row.split} | {score(row)} | {together(row)} | {paper(row)} | "
+            f"{dropped} |"
         )
     if gaps:
         lines += ["", "| difference to the student alone | seeds | mean | 95 % interval | p (Holm) | beyond one s |"]
