@@ -24,11 +24,13 @@ from iem.errors import ArtifactError, ConfigError, UnknownNameError
 from iem.records import Split
 from iem.report.contests import critical_differences
 from iem.students.starts import find_start
-from iem.workflows.evidence import benchmarking, comparing, schooling
+from iem.workflows.evidence import benchmarking, reporting, schooling
 from iem.workflows.evidence.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
-from iem.workflows.evidence.comparing import Row, critical_difference, gaps_of, holm, ranks, read_results, rows_of
+from iem.workflows.evidence.comparing import choices_of, critical_difference, gaps_of, holm, opponents, ranks
 from iem.workflows.evidence.methods import METHODS
 from iem.workflows.evidence.predictions import keep_predictions, score_together
+from iem.workflows.evidence.reporting import Findings, markdown, summary
+from iem.workflows.evidence.results import Row, read_results, rows_of
 from iem.workflows.evidence.schooling import Classroom, seen_by
 from iem.workflows.fitting.boosting import grown
 from iem.workflows.measures.baselines import descriptors, fingerprints, fit_predict, probe_outputs
@@ -175,7 +177,7 @@ def test_what_runs_predict_is_kept_and_scored_together(small, protocol, tmp_path
     assert score_together(files, "regression") == pytest.approx(rmse)
     rows, _ = rows_of(list(results.values()), tmp_path / "predictions")
     assert [row.together for row in rows] == [pytest.approx(rmse)]
-    comparing.write_report(tmp_path)
+    reporting.write_report(tmp_path, tmp_path)
     written = f"| {rmse:.3f} |"
     assert written in (tmp_path / "results.md").read_text()
     assert f">{rmse:.3f}<" in (tmp_path / "report.html").read_text()
@@ -258,13 +260,21 @@ def test_differences_are_paired_and_corrected():
         Row("bace", "gin", way, "scaffold", seeds, 0)
         for way, seeds in (("plain", plain), ("iem", iem), ("priors", priors))
     ]
-    ours, control = gaps_of(rows)
+    ours, beside, control = gaps_of(rows)
+    assert [(gap.method, gap.against) for gap in (ours, beside, control)] == [
+        ("iem", "plain"),
+        ("iem", "priors"),
+        ("priors", "plain"),
+    ]
     ours_alone = stats.ttest_rel([iem[seed] for seed in range(4)], [plain[seed] for seed in range(4)])
     interval = ours_alone.confidence_interval(0.95)
     assert ours.seeds == 4
-    assert (ours.low, ours.high) == (pytest.approx(100 * interval.low), pytest.approx(100 * interval.high))
+    assert ours.test[1:] == (pytest.approx(100 * interval.low), pytest.approx(100 * interval.high))
+    assert ours.valid is None, "these rows have no scores of the validation part"
+    beside_alone = stats.ttest_rel([iem[seed] for seed in range(4)], [priors[seed] for seed in range(4)])
     control_alone = stats.ttest_rel(list(priors.values()), list(plain.values()))
-    assert [ours.p, control.p] == pytest.approx(holm([ours_alone.pvalue, control_alone.pvalue]))
+    alone = [ours_alone.pvalue, beside_alone.pvalue, control_alone.pvalue]
+    assert [ours.p, beside.p, control.p] == pytest.approx(holm(alone))
     assert ours.beyond == (
         np.mean(list(iem.values())) - np.mean([plain[s] for s in range(4)])
         > np.std([plain[s] for s in range(4)], ddof=1)
@@ -273,7 +283,67 @@ def test_differences_are_paired_and_corrected():
     lower = [
         Row("esol", "gin", way, "scaffold", dict.fromkeys(range(3), v), 0) for way, v in (("plain", 2.0), ("iem", 1.5))
     ]
-    assert gaps_of(lower)[0].mean == pytest.approx(25.0), "a smaller RMSE is better"
+    assert gaps_of(lower)[0].test.mean == pytest.approx(25.0), "a smaller RMSE is better"
+
+
+def test_a_method_is_compared_with_the_student_alone_and_with_its_controls():
+    begun = ["priors start", "priors start+shuffled", "priors start+priors"]
+    assert opponents("priors start+iem") == begun
+    assert opponents("priors start+te") == ["priors start"]
+    assert opponents("priors start+shuffled") == ["priors start"]
+    assert opponents("start") == opponents("images 5%") == opponents("te") == opponents("ecfp") == ["plain"]
+    assert opponents("ke") == ["plain", "priors"]
+    assert opponents("plain") == opponents("probe") == opponents("ecfp+rf") == []
+
+
+def test_the_validation_part_chooses_with_or_without_pictures():
+    def row(dataset, method, test, valid, student="gin"):
+        return Row(dataset, student, method, "scaffold", dict(enumerate(test)), 0, valid=dict(enumerate(valid)))
+
+    rows = [
+        row("bace", "plain", [0.6, 0.7, 0.8], [0.5, 0.9, 0.5]),
+        row("bace", "iem", [0.7, 0.6, 0.9, 1.0], [0.6, 0.8, 0.6, 0.9]),  # nobody went without in the fourth
+        row("bace", "shuffled", [1.0, 1.0, 1.0], [1.0, 1.0, 1.0]),
+        row("esol", "plain", [1.0, 2.0], [1.0, 2.0]),
+        row("esol", "iem", [3.0, 1.0], [0.5, 3.0]),
+        row("esol", "iem", [3.0, 1.0], [0.5, 3.0], "gcn"),
+    ]
+    bace, esol = choices_of(rows)
+    assert bace.chosen.seeds == {0: 0.7, 1: 0.7, 2: 0.9}
+    assert bace.times == 2
+    assert bace.taught.mean == pytest.approx(2.2 / 3)
+    assert esol.chosen.seeds == {0: 3.0, 1: 2.0}, "a smaller RMSE is better"
+    text = markdown(Findings.of(rows))
+    assert "| BACE | gin | iem | scaffold | 70.0 ± 10.0 (3) | 73.3 ± 15.3 (3) | 76.7 ± 11.5 (3) | 2 of 3 |" in text
+
+
+def test_the_summary_says_what_pictures_change_and_what_the_control_does():
+    seeds = range(3)
+    rows = [
+        Row(table, "gin", way, "scaffold", {seed: base + 0.001 * seed * scale for seed in seeds}, 0)
+        for table, values in (("bace", (0.7, 0.72, 0.71)), ("bbbp", (0.6, 0.64, 0.66)))
+        for way, base, scale in zip(("plain", "iem", "shuffled"), values, (1, 2, 3), strict=True)
+    ]
+    said = summary(Findings.of(rows))
+    assert "Pictures against the student alone: of 2 comparisons 2 came out better; 2 got better and 0 worse" in said
+    assert "Mean change of ROC-AUC: +3.1 points over 2 comparisons." in said
+    assert "Pictures against 'both enhancers, pictures of other molecules': of 2 comparisons 1 came out better" in said
+
+
+def test_committed_lines_make_a_report_again(tmp_path, capsys):
+    lines = tmp_path / "results.jsonl"
+    lines.write_bytes((Path(__file__).parents[1] / "docs" / "results.jsonl").read_bytes())
+    assert main(["benchmark", "report", str(lines)]) == 0
+    again = tmp_path / "results" / "results.jsonl"
+    assert sorted(again.read_text().splitlines()) == sorted(lines.read_text().splitlines())
+    assert "Pictures after a head start" in (tmp_path / "results" / "results.md").read_text()
+    assert "With or without?" in (tmp_path / "results" / "report.html").read_text()
+    lines.write_text(lines.read_text() + "{}\n")
+    capsys.readouterr()
+    assert main(["benchmark", "report", str(lines)]) == 1
+    assert "results.jsonl is no result of a run ('settings'); delete it" in capsys.readouterr().err
+    assert main(["benchmark", "report", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere holds no finished run" in capsys.readouterr().err
 
 
 def test_ranks_are_over_the_tables_that_all_have():
@@ -330,10 +400,11 @@ def test_runs_of_other_settings_are_not_mixed():
             "seed": seed,
             "version": version,
         }
-        return {"settings": settings, "test": test, "targets_dropped": 0}
+        return {"settings": settings, "test": test, "valid": test / 2, "targets_dropped": 0}
 
     [row], causes = rows_of([result(0, "1", 1.0), result(1, "1", 2.0), result(0, "2", 9.0)])
     assert row.seeds == {0: 1.0, 1: 2.0}
+    assert row.valid == {0: 0.5, 1: 1.0}
     assert causes["version"] == ["1", "2"]
 
 
@@ -341,7 +412,7 @@ def test_students_that_were_trained_in_another_way_are_not_compared():
     def result(method, seed, epochs):
         settings = {"dataset": "esol", "student": "gin", "method": method, "split": "scaffold", "seed": seed}
         settings |= {"version": "1", "recipe": {"epochs": epochs} | ({"ke": 0.1} if method == "iem" else {})}
-        return {"settings": settings, "test": 1.0 + seed, "targets_dropped": 0}
+        return {"settings": settings, "test": 1.0 + seed, "valid": 1.0 + seed, "targets_dropped": 0}
 
     same = [result(way, seed, 40) for way in ("plain", "iem") for seed in range(3)]
     assert len(gaps_of(rows_of(same)[0])) == 1
@@ -441,9 +512,5 @@ def test_runs_side_by_side_give_what_one_after_the_other_gives(protocol, tmp_pat
     both = [{result["key"]: result["test"] for result in read_results(tmp_path / name)} for name in ("two", "one")]
     assert both[0] == both[1]
     assert len(both[0]) == 2
-    assert comparing.markdown(*_tables(tmp_path / "one")).startswith("1 score; nothing to compare")
-
-
-def _tables(folder):
-    rows, _ = rows_of(read_results(folder))
-    return rows, gaps_of(rows)
+    rows, _ = rows_of(read_results(tmp_path / "one"))
+    assert markdown(Findings.of(rows)).startswith("1 score; nothing to compare")

@@ -22,8 +22,12 @@ class BenchmarkContent:
     """What came out, in a few sentences."""
     scores: Sequence[tuple[str, str, str, str, str, str, str]]
     """Table, student, method, split, score here, score of all seeds together, score of the paper."""
-    gaps: Sequence[tuple[str, float, float, float, float, bool]]
-    """What is compared; mean difference, low and high end of its interval, corrected p, beyond one deviation."""
+    gaps: Sequence[tuple[str, float, float, float, str, float, bool]]
+    """What is compared; mean difference, low and high end of its interval, the same on the validation part, corrected
+    p, beyond one deviation."""
+    choices: Sequence[tuple[str, str, str, str, str, str, str, str]]
+    """Table, student, method, split, score alone, with pictures, of what the validation part chooses, how often it
+    chooses pictures."""
     ranks: Sequence[tuple[str, float, int]]
     """Student and method, mean rank, number of tables; best first."""
     critical: float | None
@@ -42,7 +46,7 @@ def benchmark_page(content: BenchmarkContent) -> str:
     if content.gaps:
         found.append(
             {
-                "title": "Differences to the student alone",
+                "title": "Differences",
                 "svg": Markup(contests.forest([gap[:4] for gap in content.gaps])),
                 "caption": "Mean over seeds with its 95 % confidence interval; right of zero is better. ROC-AUC in "
                 "points, RMSE in per cent.",

@@ -21,7 +21,7 @@ def forest(gaps: Sequence[tuple[str, float, float, float]]) -> str:
             shade = COLOURS[0] if low > 0 else COLOURS[3] if high < 0 else INK
             axes.plot([low, high], [place, place], color=shade, linewidth=1.8)
             axes.plot(mean, place, "D", color=shade, markersize=4)
-        axes.set_yticks(range(len(gaps)), [short(name, 48) for name, *_ in gaps])
+        axes.set_yticks(range(len(gaps)), [short(name, 64) for name, *_ in gaps])
         axes.set(ylim=(len(gaps) - 0.4, -0.6), xlabel="difference, positive is better")
         axes.grid(visible=False, axis="y")
         return svg(figure)

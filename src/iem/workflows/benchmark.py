@@ -88,12 +88,17 @@ def benchmark(
     run_all(runs, protocol, out=Path(out), list_runs=list_runs, jobs=jobs, engine=engine, address=address)
 
 
-def report(out: Path = Path("benchmark")) -> None:
-    """Write the tables of all finished runs in OUT: results.jsonl, results.md and report.html.
+def report(results: Path = Path("benchmark"), *, out: Path | None = None) -> None:
+    """Write the tables of all finished runs in RESULTS: results.jsonl, results.md and report.html.
+
+    Scores beside the paper's; paired differences between a student with and without pictures, and to what controls for
+    them; and what the validation part would have chosen.
 
     Args:
-        out: Folder that "iem benchmark" wrote.
+        results: Folder that "iem benchmark" wrote, or the results.jsonl of one.
+        out: Where to write; into the folder itself if not given, and for a file into a folder of its name beside it.
     """
-    from iem.workflows.evidence.comparing import write_report
+    from iem.workflows.evidence.reporting import write_report
 
-    write_report(Path(out))
+    results = Path(results)
+    write_report(results, Path(out) if out else results.with_suffix("") if results.is_file() else results)

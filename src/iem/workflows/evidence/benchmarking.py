@@ -29,9 +29,9 @@ from iem.students.base import build_student
 from iem.students.chemprop import installed
 from iem.students.starts import BUNDLED, Start, find_start
 from iem.workflows.distillation.recipe import PRESETS, FitRecipe
-from iem.workflows.evidence.comparing import read_results, write_lines
 from iem.workflows.evidence.methods import METHODS, PICTURES
 from iem.workflows.evidence.predictions import keep_predictions
+from iem.workflows.evidence.results import read_results, write_lines
 from iem.workflows.evidence.schooling import Classroom, outputs_by
 from iem.workflows.fitting.steps import resolved
 from iem.workflows.measures.metrics import METRICS, mean_score, scores

@@ -38,6 +38,11 @@ class Method:
         """Whether another seed gives another model."""
         return self.model in ("student", "rf", "chemprop")
 
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether molecules are taught by pictures of themselves, which a teacher that learned something has seen."""
+        return self.model == "student" and self.sees in PICTURES and not self.shuffled and not self.untrained
+
 
 PICTURES = ("3d", "2d", "flat")
 """What a teacher sees, where it is one of pictures."""
