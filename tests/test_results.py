@@ -1,0 +1,163 @@
+"""The results in the manual are what the committed lines of the benchmark say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from iem.data.catalogue import DATASETS
+from iem.data.published import reported
+from iem.workflows.evidence.comparing import Choice, Gap
+from iem.workflows.evidence.reporting import Findings, written
+from iem.workflows.evidence.results import Row, read_results, rows_of
+
+ROOT = Path(__file__).parent.parent
+TABLES = ("bbbp", "bace", "clintox", "sider", "esol", "lipo", "freesolv")
+STUDENT = "gin:readout=mean+norm"
+ALONE, TAUGHT, OTHERS = "priors start", "priors start+iem", "priors start+shuffled"
+MARKS = {1: " ¹", 2: " ²"}
+"""Of fewer than three seeds."""
+
+
+@pytest.fixture(scope="module")
+def found() -> Findings:
+    rows, _ = rows_of(read_results(ROOT / "docs" / "results.jsonl"))
+    return Findings.of(rows)
+
+
+def row_of(found: Findings, dataset: str, method: str, student: str = STUDENT) -> Row | None:
+    return next((row for row in found.rows if row[:3] == (dataset, student, method)), None)
+
+
+def choice_of(found: Findings, dataset: str, student: str = STUDENT, method: str = TAUGHT) -> Choice:
+    return next(one for one in found.choices if one.taught[:3] == (dataset, student, method))
+
+
+def gap_of(found: Findings, dataset: str, method: str, against: str, student: str = STUDENT) -> Gap | None:
+    return next((gap for gap in found.gaps if gap[:4] == (dataset, student, method, against)), None)
+
+
+def score(row: Row | None, *, valid: bool = False, bold: bool = False) -> str:
+    """Test part (validation part), each mean ± standard deviation; a mark for fewer than three seeds."""
+    if row is None:
+        return "–"
+    text = written(row.dataset, row.mean, row.std)
+    if valid:
+        part = row._replace(seeds=row.valid)
+        text += f" ({written(row.dataset, part.mean, part.std)})"
+    return (f"**{text}**" if bold else text) + MARKS.get(len(row.seeds), "")
+
+
+def interval(gap: Gap | None, part: str) -> str:
+    """Mean (95 % interval), in points of ROC-AUC or per cent of RMSE."""
+    one = gap and getattr(gap, part)
+    if not one:
+        return "–"
+    return f"{one.mean:+.1f} ({one.low:+.1f} to {one.high:+.1f})".replace("-", "−")
+
+
+def table(*lines: tuple[str, ...]) -> str:
+    head, *rest = (f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+    return "\n".join([head, "|" + len(lines[0]) * "---|", *rest])
+
+
+def scores(found: Findings) -> str:
+    heads = ("labels alone", "and pictures", "**the model**", "and pictures of other molecules")
+    lines = [("", *heads, "chemprop", "ECFP4, random forest")]
+    for name in TABLES:
+        one = choice_of(found, name)
+        students = [score(row_of(found, name, way), valid=True) for way in (ALONE, TAUGHT, OTHERS)]
+        students.insert(2, score(one.chosen, bold=True))
+        others = [score(row_of(found, name, way, "none")) for way in ("chemprop", "ecfp+rf")]
+        lines.append((DATASETS[name].title, *students, *others))
+    return table(*lines)
+
+
+def differences(found: Findings) -> str:
+    heads = ("pictures, test", "pictures, validation", "right pictures against others', test", "the same, validation")
+    lines = [("", *heads)]
+    for name in TABLES:
+        gaps = [gap_of(found, name, TAUGHT, against) for against in (ALONE, OTHERS)]
+        if any(gaps):
+            lines.append((DATASETS[name].title, *(interval(gap, part) for gap in gaps for part in ("test", "valid"))))
+    return table(*lines)
+
+
+def enhancers(found: Findings) -> str:
+    ways = (ALONE, "priors start+ke", "priors start+te", TAUGHT)
+    lines = [("", "labels alone", "knowledge enhancer", "task enhancer", "both")]
+    for name in TABLES:
+        rows = [row_of(found, name, way) for way in ways]
+        if all(rows):
+            lines.append((DATASETS[name].title, *(score(row, valid=True) for row in rows)))
+    return table(*lines)
+
+
+def architectures(found: Findings) -> str:
+    names = {"gcn": "GCN", "gin": "GIN", "gat": "GAT", "sage": "GraphSAGE"}
+    students = {f"{name}:readout=mean+norm": title for name, title in names.items()} | {"chemprop": "chemprop's"}
+    lines = [("", "student", "labels alone", "and pictures", "pictures, test", "pictures, validation")]
+    for name in TABLES:
+        for student, title in students.items():
+            rows, gap = [row_of(found, name, way, student) for way in ("plain", "iem")], None
+            if all(rows):
+                gap = gap_of(found, name, "iem", "plain", student)
+                cells = [score(row, valid=True) for row in rows] + [interval(gap, part) for part in ("test", "valid")]
+                lines.append((DATASETS[name].title, title, *cells))
+    return table(*lines)
+
+
+def fits() -> dict[str, dict]:
+    """What ``iem fit TABLE --seeds 3`` scored, by table."""
+    lines = (ROOT / "docs" / "fits.jsonl").read_text(encoding="utf-8").splitlines()
+    return {fit["table"]: fit for fit in map(json.loads, lines)}
+
+
+def with_trees(found: Findings) -> str:
+    heads = ("network, a seed each", "trees", "`iem fit`, a seed each", "network, all seeds")
+    lines = [("", *heads, "**`iem fit --seeds 3`**")]
+    for name, fit in sorted(fits().items(), key=lambda one: TABLES.index(one[0])):
+        each = {part: [seed[part] for seed in fit["one_seed"]] for part in ("networks", "model")}
+        spread = {part: score(Row(name, "", "", "", dict(enumerate(values)), 0)) for part, values in each.items()}
+        trees = f"{written(name, fit['test']['trees'], None)} ({written(name, fit['valid']['trees'], None)})"
+        whole = [written(name, fit["all_seeds"][part], None) for part in ("networks", "model")]
+        mark = MARKS.get(fit["seeds"], "")
+        lines.append(
+            (DATASETS[name].title, spread["networks"], trees, spread["model"], whole[0] + mark, f"**{whole[1]}**{mark}")
+        )
+    return table(*lines)
+
+
+def front_page(found: Findings) -> str:
+    heads = ("labels alone", "and pictures", "**the model**", "**three of them and trees**", "chemprop")
+    lines = [("table", "metric", *heads, "ECFP4, random forest", "paper, IEM-GIN")]
+    for name in TABLES:
+        one = choice_of(found, name)
+        paper = reported(name, "gin", "iem")
+        metric = "ROC-AUC, %" if one.taught.is_classification else f"RMSE, {DATASETS[name].unit}"
+        cells = [score(row_of(found, name, way)) for way in (ALONE, TAUGHT)] + [score(one.chosen, bold=True)]
+        fit = fits().get(name)
+        cells.append(
+            f"**{written(name, fit['all_seeds']['model'], None)}**{MARKS.get(fit['seeds'], '')}" if fit else "–"
+        )
+        cells += [score(row_of(found, name, way, "none")) for way in ("chemprop", "ecfp+rf")]
+        cells.append(written(name, *paper) if paper else "–")
+        lines.append((DATASETS[name].title, metric, *cells))
+    return table(*lines)
+
+
+@pytest.mark.parametrize(
+    ("page", "make"),
+    [
+        ("docs/results.md", scores),
+        ("docs/results.md", differences),
+        ("docs/results.md", enhancers),
+        ("docs/results.md", architectures),
+        ("docs/results.md", with_trees),
+        ("README.md", front_page),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_tables_of_the_manual_are_those_of_the_lines(found, page, make):
+    wanted = make(found)
+    assert wanted in (ROOT / page).read_text(encoding="utf-8"), f"put this into {page}:\n{wanted}"
