@@ -232,6 +232,9 @@ SETTINGS: list[tuple[dict[str, object], str]] = [
     ({"lr": "nan"}, r"--lr is nan, but it must be a positive number"),
     ({"ke": "inf"}, r"--ke is inf, but it must be a positive number or 0"),
     ({"batch_size": 1}, r"--batch-size is 1, but batch normalisation needs at least two molecules per step"),
+    ({"student": "gin:width=abc"}, r"width is 'abc', but it must be a whole number from 1 to 10,000"),
+    ({"student": "gin:layers=2.5"}, r"layers is 2\.5, but it must be a whole number from 1 to 10,000"),
+    ({"student": "gin:width=1000000000"}, r"width is 1000000000, but it must be a whole number from 1 to 10,000"),
     ({"student": "gni"}, r"no student is called 'gni'\. Did you mean 'gin'\? Known: .*gin.*"),
     ({"split": "fold"}, r"--split is 'fold', but it must be scaffold, random or a column of the table .*"),
     ({"compare": True}, r"--compare is True, but there is nothing to compare without a teacher; leave out .*"),
@@ -263,6 +266,26 @@ def test_a_setting_that_cannot_work(
     monkeypatch.setattr(teachers, "BUNDLED", tmp_path / "no teachers")
     refused(iem(*fit(written(tmp_path, PLAIN), tmp_path / "model", **options)), message)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["benchmark", "table2", "--epochs", 0], "--epochs is 0, but it must be a positive whole number"),
+        (["benchmark", "table2", "--ke", -1], r"--ke is -1\.0, but it must be a positive number or 0"),
+        (["benchmark", "table2", "--te", "nan"], "--te is nan, but it must be a positive number or 0"),
+        (["benchmark", "table2", "--jobs", 0, "--list-runs"], "--jobs is 0, but it must be a number of processes.*"),
+        (["pretrain", "c", "--seed", -1], "--seed is -1, but it must be from 0 to 4294967295"),
+        (["pretrain", "c", "--jobs", -5], "--jobs is -5, but it must be a number of processes; 0 draws in .*"),
+        (["pretrain", "c", "--lr", "nan"], "--lr is nan, but it must be a positive number"),
+        (["teach", "c", "--seed", -1], "--seed is -1, but it must be from 0 to 4294967295"),
+        (["teach", "c", "--jobs", -5], "--jobs is -5, but it must be a number of processes; 0 draws in .*"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_a_setting_of_other_verbs_that_cannot_work(iem: Iem, tmp_path: Path, words: list[object], message: str) -> None:
+    refused(iem(*words, "--out", tmp_path / "out"), message)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -483,6 +506,17 @@ def test_predictions_that_cannot_be_written(iem: Iem, tmp_path: Path, model: Pat
     path = written(tmp_path, PLAIN)
     refused(iem("predict", model, path, "--jobs", 1, "--out", tmp_path / out), message)
     assert [entry.name for entry in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_standard_input_is_not_written(iem: Iem, model: Path) -> None:
+    said = iem("predict", model, "CCO", "--jobs", 1, "--out", "-")
+    refused(said, "cannot write to standard input, which is what - stands for; name a file")
+
+
+def test_a_hole_in_a_list_of_molecules_is_an_empty_row(model: Path) -> None:
+    frame = Model(model).predict(["CCO", None, float("nan"), pd.NA, 5])
+    assert frame["error"].tolist() == ["", *3 * ["it is empty"], "it is no text but of type int"]
+    assert frame["logP"].notna().tolist() == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from iem import artifact
 from iem.cli import main
 from iem.errors import ConfigError
 from iem.nn.heads import prior_heads
+from iem.records import Split
 from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
 from iem.workflows.distillation import loop
@@ -329,3 +330,28 @@ def test_embedding_has_nan_rows_for_what_cannot_be_drawn(teacher_folder):
     assert np.isnan(features[1]).all()
     np.testing.assert_array_equal(features[0], features[2])
     np.testing.assert_array_equal(features, teacher.embed(["CCO", "C1CC", "OCC"], jobs=1))
+
+
+def test_no_column_of_the_predictions_takes_the_place_of_another(tmp_path):
+    targets = ["row", "y", "y predicted"]
+    labels = np.arange(6.0).reshape(2, 3)
+    table = SimpleNamespace(rows=np.array([7, 8]), smiles=["CCO", "CCN"], targets=targets, labels=labels)
+    finishing.write_predictions(tmp_path / "p.csv", table, np.array([0, 1]), 10 + labels[None])
+    with (tmp_path / "p.csv").open() as file:
+        names = file.readline().strip().split(",")
+    expected = {"row": [7, 8], "smiles": ["CCO", "CCN"], "row label": [0, 3], "y": [1, 4], "y predicted": [2, 5]}
+    expected |= {"row predicted": [10, 13], "y predicted 2": [11, 14], "y predicted predicted": [12, 15]}
+    assert sorted(names) == sorted(expected)
+    frame = pd.read_csv(tmp_path / "p.csv")
+    assert {name: frame[name].tolist() for name in expected} == expected
+
+
+def test_a_split_that_says_less_than_it_seems_to_is_told():
+    labels = np.array([[1, np.nan, 1], [1, 2, 1], [1, np.nan, 0], [0, 4, 1]])
+    targets = ["one class", "none", "fine"]
+    table = SimpleNamespace(keys=["C", "C", "CC", "CCC"], labels=labels, targets=targets, task="classification")
+    shared, one, none = steps.doubts(table, Split(np.array([0, 2]), np.array([1]), np.array([3])))
+    assert shared.startswith("1 molecule in more than one part of the split")
+    assert one.startswith("'one class' has only one class in the training part: nothing is learned of it")
+    assert none.startswith("'none' has no label in the training part")
+    assert not steps.doubts(table, Split(np.array([0, 1, 2, 3]), np.array([], int), np.array([], int)))

@@ -82,6 +82,14 @@ def test_a_file_without_the_prefix_is_the_same(content, tmp_path):
     assert digests[0] == digests[1]
 
 
+def test_a_file_that_is_not_of_pytorch(tmp_path):
+    for content in (b"smiles,y\nCCO,1\n", b"", b"\x80\x02}q\x00(X", b"I1\n."):
+        (tmp_path / "IEM.pth").write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"IEM\.pth"):
+            import_(tmp_path / "IEM.pth", out=tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
 def test_what_does_not_fit_is_named(content, tmp_path):
     def refused(changed, message):
         torch.save(changed, tmp_path / "IEM.pth")

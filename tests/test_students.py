@@ -427,7 +427,7 @@ def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
         ("gin:readout=5", "readout is '5', but it must be one of mean, sum, norm, max, attention"),
         ("gcn:jumping=lstm", "jumping is 'lstm', but it must be one of last, sum, max, cat"),
         ("gin:features=ecfp", "features is 'ecfp', but it must be one of ogb, hu"),
-        ("gin:layers=0", "layers is 0, but at least one is needed"),
+        ("gin:layers=0", "layers is 0, but it must be a whole number from 1 to 10,000"),
         ("gin:depth=3", "the student 'gin' has no option 'depth'"),
         ("gat:width", "options are written name=value"),
     ],

@@ -91,6 +91,14 @@ def test_one_table_in_many_spellings(write: Write, content: str | bytes) -> None
     assert_plain(write(gzip.compress(content if isinstance(content, bytes) else content.encode())))
 
 
+def test_columns_of_lists_and_records_are_no_molecules_and_no_labels() -> None:
+    lists, records = ([[1, 2]] * len(MOLECULES), [{"a": 1}] * len(MOLECULES))
+    frame = pd.DataFrame({"fingerprint": lists, "record": records, "smiles": MOLECULES, "logP": LOGP})
+    table = read_table(frame)
+    assert table.targets == ["logP"]
+    assert len(table.keys) == len(MOLECULES)
+
+
 @pytest.mark.parametrize("name", ["table.parquet", "table.parquet.gz"])
 def test_parquet(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -286,7 +294,8 @@ def test_identical_molecules_are_kept_and_conflicts_told() -> None:
     assert len(table.rows) == 5
     assert table.duplicates == (2, 5, 1, ["CCO: 1 in row 0, 2 in row 1, 1 in row 2"])
     told = (
-        "molecules that come more than once: 2 (5 rows; all stay, and no split parts them); with conflicting labels: 1"
+        "molecules that come more than once: 2 (5 rows; all stay, and scaffold and random splits keep them together); "
+        "with conflicting labels: 1"
     )
     assert table.notes[-1] == told
 

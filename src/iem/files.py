@@ -10,6 +10,7 @@ from pathlib import Path
 from iem.errors import OutputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+STDIN = Path("/dev/stdin")
 
 PARTIAL = ".*.partial"
 """Pattern of what a killed run may leave behind; nobody reads such a file."""
@@ -25,8 +26,11 @@ def whole(path: Path, *, parents: bool = False) -> Iterator[Path]:
         parents: make the folders on the way.
 
     Raises:
-        OutputError: the folder cannot be written or the disk is full; nothing half-written is left behind.
+        OutputError: the folder cannot be written or the disk is full; nothing half-written is left behind. Or it is
+            standard input, which may be a file that somebody else wants to keep.
     """
+    if path == STDIN:
+        raise OutputError("cannot write to standard input, which is what - stands for; name a file")
     target = Path(os.path.realpath(path))
     special = os.path.exists(path) and not os.path.isfile(path)
     partial = path if special else target.with_name(f".{target.name}.{os.getpid()}.partial")

@@ -28,6 +28,10 @@ def parse(text: str) -> Mol:
         >>> canonical(parse(" OCC "))
         'CCO'
     """
+    if not isinstance(text, str):  # a hole in a list or a column of somebody's Python
+        is_hole = str(text) in ("None", "nan", "<NA>", "NaT")
+        reason = "it is empty" if is_hole else f"it is no text but of type {type(text).__name__}"
+        raise MoleculeError("" if is_hole else str(text), "parse", reason)
     smiles = text.strip()
     if not smiles:
         raise MoleculeError(text, "parse", "it is empty")

@@ -115,7 +115,8 @@ def _sample(column: pd.Series) -> list[str]:
     """Distinct texts of a column, evenly spaced; none where its cells are numbers."""
     if column.dtype.kind in "biufM":
         return []
-    cells = [cell.strip() for cell in column.dropna().unique() if isinstance(cell, str) and not is_missing(cell)]
+    texts = column[[isinstance(cell, str) for cell in column]]  # others may be lists, of which there is no set
+    cells = [cell.strip() for cell in texts.unique() if not is_missing(cell)]
     cells = cells[:: max(1, len(cells) // SAMPLE)][:SAMPLE]
     return [] if all(map(is_number, cells)) else cells
 
@@ -152,6 +153,8 @@ def numbers(column: pd.Series, *, comma: bool = False) -> Numbers:
         comma: the table is not separated by commas, so ``0,5`` may be a half. It is when the column shows so: commas,
             no points, and not always three digits behind the comma (``1,500`` alone could be a thousand and a half).
     """
+    if column.dtype == object:
+        column = column.map(lambda cell: cell if pd.api.types.is_hashable(cell) else str(cell))
     codes, distinct = pd.factorize(column, use_na_sentinel=True)
     cells = [str(cell).strip() if isinstance(cell, str) else cell for cell in distinct]
     texts = [cell for cell in cells if isinstance(cell, str)]

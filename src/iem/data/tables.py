@@ -160,8 +160,8 @@ def read_table(
     duplicates = _duplicates(keys, labels, used)
     if duplicates.molecules:
         notes.append(
-            f"molecules that come more than once: {duplicates.molecules:,} ({duplicates.rows:,} rows; all stay, and no "
-            f"split parts them); with conflicting labels: {duplicates.conflicting:,}"
+            f"molecules that come more than once: {duplicates.molecules:,} ({duplicates.rows:,} rows; all stay, and "
+            f"scaffold and random splits keep them together); with conflicting labels: {duplicates.conflicting:,}"
         )
     return Table(
         name=Path(name).name,

@@ -22,6 +22,8 @@ ADDING = ("mean", "sum", "norm")
 READOUTS = (*ADDING, "max", "attention")
 NORM = 100.0
 """What ``norm`` divides the sum by; chemprop's constant."""
+LARGEST = 10_000
+"""Width, and layers: beyond it somebody has mistyped."""
 JUMPING = ("last", "sum", "max", "cat")
 
 
@@ -152,8 +154,8 @@ class Network(nn.Module, ABC):
             if value not in known:
                 raise ConfigError(option, value, f"it must be one of {', '.join(known)}")
         for option, number in (("width", width), ("layers", layers)):
-            if number < 1:
-                raise ConfigError(option, number, "at least one is needed")
+            if not isinstance(number, int) or not 1 <= number <= LARGEST:
+                raise ConfigError(option, number, f"it must be a whole number from 1 to {LARGEST:,}")
         self.readouts, self.jumping = readouts, jumping
         seen = FEATURES[features]
         self.featurize, self.has_loops = seen.featurize, seen.loops

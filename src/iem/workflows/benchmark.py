@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from iem.errors import ConfigError
 from iem.workflows.distillation.recipe import Norms
-from iem.workflows.settings import check_choice, check_positive
+from iem.workflows.settings import check_choice, check_jobs, check_positive
 
 Plan = Literal["table1", "table2", "table3", "table4", "table5", "table6", "baselines", "controls"]
 
@@ -76,6 +76,12 @@ def benchmark(
         check_positive("--hidden", hidden, zero=True, whole=True)
     if average is not None:
         check_positive("--average", average, zero=True)
+    if epochs is not None:
+        check_positive("--epochs", epochs, whole=True)
+    for option, weight in (("--ke", ke), ("--te", te)):
+        if weight is not None:
+            check_positive(option, weight, zero=True)
+    check_jobs(jobs)
     given = {"epochs": epochs, "hidden": hidden, "norms": norms, "average": average, "ke": ke, "te": te}
     protocol = Protocol.of(
         split=split,

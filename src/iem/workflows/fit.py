@@ -161,6 +161,7 @@ def fit(
         "schedule": schedule,
         "precision": precision,
     }
+    check_choice("--preset", preset, tuple(PRESETS))
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in {"seeds": seeds, **chosen}.items():
         option = f"--{name.replace('_', '-')}"

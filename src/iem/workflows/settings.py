@@ -30,6 +30,18 @@ def listed(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",")))
 
 
+def check_seed(seed: int) -> None:
+    """Raise ConfigError unless numpy and torch take this seed."""
+    if not 0 <= seed < 2**32:
+        raise ConfigError("--seed", seed, "it must be from 0 to 4294967295")
+
+
+def check_workers(jobs: int | None) -> None:
+    """Raise ConfigError unless this is a number of processes beside a training, which may be none."""
+    if jobs is not None and jobs < 0:
+        raise ConfigError("--jobs", jobs, "it must be a number of processes; 0 draws in the training process")
+
+
 def check_jobs(jobs: int) -> None:
     """Raise ConfigError unless this is a number of processes."""
     if jobs < 1 and jobs != -1:

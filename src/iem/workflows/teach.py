@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from iem.errors import ConfigError
 from iem.workflows.distillation.recipe import TeachRecipe
-from iem.workflows.settings import check_choice, check_positive, listed
+from iem.workflows.settings import check_choice, check_positive, check_seed, check_workers, listed
 
 
 def teach(
@@ -67,6 +67,8 @@ def teach(
         if not isinstance(value, str):
             weight = name in ("features", "ke", "priors")
             check_positive(f"--{name.replace('_', '-')}", value, zero=weight, whole=name in ("visits", "batch_size"))
+    check_seed(seed)
+    check_workers(jobs)
     recipe = replace(TeachRecipe(), **chosen)
     if names := listed(questions):
         from iem.chem.priors import PRIORS

@@ -68,6 +68,7 @@ class Distiller(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("space", space, get_args(Space))
+        check_choice("task", task, ("classification", "regression"))
         keys = [canonical(parse(text)) for text in smiles]
         guide = load_teacher(teacher)
         features, _ = guide.features(keys, jobs=jobs)

@@ -21,6 +21,7 @@ from iem.workflows.fitting.boosting import BOOSTING, Boosted
 from iem.workflows.fitting.joining import better_of, joined_of
 from iem.workflows.fitting.page import TOGETHER, write_fit_report
 from iem.workflows.fitting.trainings import Result, Study
+from iem.workflows.inference.model import free_name
 from iem.workflows.measures.metrics import METRICS, against, difference, summary
 from iem.workflows.running.console import console, say
 
@@ -104,11 +105,13 @@ def write_predictions(path: Path, table: Table, rows: np.ndarray, ensemble: np.n
         "row": [int(table.rows[row]) for row in rows],
         "smiles": [table.smiles[row] for row in rows],
     }
+    used = {"row", "smiles", *table.targets}
     for index, target in enumerate(table.targets):
-        columns[target] = table.labels[rows, index]
-        columns[f"{target} predicted"] = ensemble[:, :, index].mean(axis=0)
+        label = free_name(f"{target} label", f"{target} label", used) if target in columns else target
+        columns[label] = table.labels[rows, index]
+        columns[free_name(f"{target} predicted", f"{target} predicted", used)] = ensemble[:, :, index].mean(axis=0)
         if len(ensemble) > 1:
-            columns[f"{target} std"] = ensemble[:, :, index].std(axis=0, ddof=1)
+            columns[free_name(f"{target} std", f"{target} std", used)] = ensemble[:, :, index].std(axis=0, ddof=1)
     write_bytes(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.6g").encode())
 
 

@@ -197,7 +197,26 @@ def divide(table: Table, how: str) -> Split:
             raise TableError(
                 f"the {name} part of the {how} split has no labelled molecule; use another --split or more rows"
             )
+    for doubt in doubts(table, split):
+        say(doubt)
     return split
+
+
+def doubts(table: Table, split: Split) -> list[str]:
+    """What makes scores of a split say less than they seem to: known molecules in the test part, nothing to learn."""
+    found = []
+    keys = [{table.keys[row] for row in rows} for rows in split]
+    if shared := (keys[0] & keys[1]) | (keys[0] & keys[2]) | (keys[1] & keys[2]):
+        found.append(
+            f"{plural(len(shared), 'molecule')} in more than one part of the split: scores for molecules that were "
+            "learned from are too good; give all rows of a molecule the same part"
+        )
+    for target, labels in zip(table.targets, table.labels[split.train].T, strict=True):
+        classes = np.unique(labels[~np.isnan(labels)])
+        if not len(classes) or (table.task == "classification" and len(classes) < 2):
+            what = "no label" if not len(classes) else "only one class"
+            found.append(f"{target!r} has {what} in the training part: nothing is learned of it; use another --split")
+    return found
 
 
 def graphs_of(keys: Sequence[str], labels: np.ndarray, student: str | Callable[..., Student], dim: int) -> Molecules:

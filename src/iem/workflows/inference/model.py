@@ -120,11 +120,11 @@ class Model:
         used = set(taken)
         result: dict[str, Any] = {}
         for index, target in enumerate(self.targets):
-            name = _free(target, f"{target} predicted", used)
+            name = free_name(target, f"{target} predicted", used)
             result[name] = predicted.mean[:, index]
             if len(self.predictors) > 1:
-                result[_free(f"{name} std", f"{name} std predicted", used)] = predicted.std[:, index]
-        return result | {_free("error", "error of prediction", used): predicted.errors}
+                result[free_name(f"{name} std", f"{name} std predicted", used)] = predicted.std[:, index]
+        return result | {free_name("error", "error of prediction", used): predicted.errors}
 
     def predict(self, smiles: str | Sequence[str]) -> pd.DataFrame:
         """Predict molecules.
@@ -141,7 +141,7 @@ class Model:
         return pd.DataFrame({"smiles": texts, **self.columns(predicted)})
 
 
-def _free(name: str, other: str, used: set[str]) -> str:
+def free_name(name: str, other: str, used: set[str]) -> str:
     """The first of two names, or the second with a number, that is not used yet; it is then."""
     numbered = (f"{other} {number}" for number in count(2))
     free = next(candidate for candidate in chain((name, other), numbered) if candidate not in used)
