@@ -522,8 +522,15 @@ def test_a_batch_that_cannot_be_shared_out_is_refused(corpus, tmp_path, monkeypa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("wrong", [{"encoder": "resnet999"}, {"pretrained": "nosuch"}])
+def test_networks_that_cannot_be_made_claim_no_folder(corpus, tmp_path, wrong):
+    with pytest.raises(IEMError):
+        train_teacher(corpus, out=tmp_path / "out", recipe=replace(TINY, **wrong))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_corpus_that_is_too_small_is_refused(corpus, tmp_path):
-    with pytest.raises(ConfigError, match="holds only 25 molecules"):
+    with pytest.raises(ConfigError, match="holds only 25 molecules, and a batch of them is held out: say 12 or less"):
         train_teacher(corpus, out=tmp_path / "out", recipe=replace(TINY, batch_size=64))
 
 

@@ -115,8 +115,10 @@ def _sample(column: pd.Series) -> list[str]:
     """Distinct texts of a column, evenly spaced; none where its cells are numbers."""
     if column.dtype.kind in "biufM":
         return []
-    texts = column[[isinstance(cell, str) for cell in column]]  # others may be lists, of which there is no set
-    cells = [cell.strip() for cell in texts.unique() if not is_missing(cell)]
+    if column.dtype == object:  # a list, say, is no member of a set
+        column = column[[isinstance(cell, str) for cell in column]]
+    distinct = column.dropna().unique()
+    cells = [cell.strip() for cell in distinct if isinstance(cell, str) and not is_missing(cell)]
     cells = cells[:: max(1, len(cells) // SAMPLE)][:SAMPLE]
     return [] if all(map(is_number, cells)) else cells
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from iem.errors import ConfigError
 from iem.workflows.pretraining.recipe import PRESETS
-from iem.workflows.settings import check_positive, check_seed, check_workers
+from iem.workflows.settings import check_positive, check_seed, workers
 
 
 def pretrain(
@@ -69,12 +69,10 @@ def pretrain(
     }
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in chosen.items():
-        if not isinstance(value, str) and value <= 0:
-            raise ConfigError(f"--{name.replace('_', '-')}", value, "it must be positive")
-        if isinstance(value, float):
+        if not isinstance(value, str):
             check_positive(f"--{name.replace('_', '-')}", value)
     check_seed(seed)
-    check_workers(jobs)
+    jobs = workers(jobs)
     if devices < 1 and devices != -1:
         raise ConfigError("--devices", devices, "it must be a number of devices, or -1 for all GPUs")
     if nodes < 1:

@@ -36,10 +36,15 @@ def check_seed(seed: int) -> None:
         raise ConfigError("--seed", seed, "it must be from 0 to 4294967295")
 
 
-def check_workers(jobs: int | None) -> None:
-    """Raise ConfigError unless this is a number of processes beside a training, which may be none."""
-    if jobs is not None and jobs < 0:
+def workers(jobs: int | None) -> int | None:
+    """Processes beside a training, which may be none; None for one per core, which -1 is elsewhere and here, too.
+
+    Raises:
+        ConfigError: it is no number of processes.
+    """
+    if jobs is not None and jobs < -1:
         raise ConfigError("--jobs", jobs, "it must be a number of processes; 0 draws in the training process")
+    return None if jobs == -1 else jobs
 
 
 def check_jobs(jobs: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from iem.errors import ConfigError
 from iem.workflows.distillation.recipe import TeachRecipe
-from iem.workflows.settings import check_choice, check_positive, check_seed, check_workers, listed
+from iem.workflows.settings import check_choice, check_positive, check_seed, listed, workers
 
 
 def teach(
@@ -68,7 +68,7 @@ def teach(
             weight = name in ("features", "ke", "priors")
             check_positive(f"--{name.replace('_', '-')}", value, zero=weight, whole=name in ("visits", "batch_size"))
     check_seed(seed)
-    check_workers(jobs)
+    jobs = workers(jobs)
     recipe = replace(TeachRecipe(), **chosen)
     if names := listed(questions):
         from iem.chem.priors import PRIORS

@@ -54,7 +54,12 @@ def school_corpus(folder: Path, batch_size: int, *, pictures: bool) -> Corpus:
     """
     molecules = Corpus(folder)
     if len(molecules) < 2 * batch_size:
-        raise ConfigError("--batch-size", batch_size, f"{folder} holds only {len(molecules)} molecules; prepare more")
+        raise ConfigError(
+            "--batch-size",
+            batch_size,
+            f"{folder} holds only {len(molecules)} molecules, and a batch of them is held out: say "
+            f"{len(molecules) // 2} or less, or prepare more",
+        )
     if pictures and molecules.is_flat:
         raise ConfigError("CORPUS", str(folder), "its molecules are all flat; prepare it without --flat")
     return molecules
@@ -70,7 +75,15 @@ def held_out_part(count: int, batch_size: int, seed: int) -> tuple[np.ndarray, n
 def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -> FiveTasks:
     """Fresh networks that follow from the seed; the heads know the scale of the priors over the training part."""
     torch.manual_seed(seed)
-    model = FiveTasks(
+    model = networks(recipe)
+    if recipe.standardise:
+        set_scales(model.heads, prior_statistics(molecules, train, recipe.priors, seed=seed))
+    return model
+
+
+def networks(recipe: Recipe) -> FiveTasks:
+    """Fresh networks, but for weights that they are to begin with."""
+    return FiveTasks(
         recipe.encoder,
         priors=recipe.priors,
         temperature=recipe.temperature,
@@ -78,9 +91,6 @@ def new_model(recipe: Recipe, molecules: Corpus, train: np.ndarray, seed: int) -
         bf16=recipe.precision == "bf16",
         pretrained=recipe.pretrained,
     )
-    if recipe.standardise:
-        set_scales(model.heads, prior_statistics(molecules, train, recipe.priors, seed=seed))
-    return model
 
 
 def loaders(
@@ -190,7 +200,6 @@ def check_encoder(model: FiveTasks, recipe: Recipe) -> None:
             f"it cannot look at pictures of {recipe.size}×{recipe.size} pixels ({error}); say --size, or name another"
         )
         raise ConfigError("--encoder", recipe.encoder, rule) from error
-    model.train()
 
 
 def train_teacher(
@@ -227,6 +236,7 @@ def train_teacher(
         accumulate=recipe.accumulate,
     )
     check_shares(recipe, trainer.world_size)
+    check_encoder(networks(recipe), recipe)  # before the folder is claimed: what cannot work leaves nothing behind
     settings = asdict(recipe) | {"seed": seed, "corpus": molecules.digest}
     claim = open_run(out, settings, kind="teacher", free=("visits",) if leaves_open(recipe) else ())
     with claim if trainer.is_global_zero else nullcontext(settings) as found:
@@ -239,7 +249,6 @@ def train_teacher(
         draw = partial(loaders, recipe, molecules, train, valid, seed=seed, jobs=jobs, album=album)
         steps = rounds * (recipe.round // recipe.batch_size)
         model = new_model(recipe, molecules, train, seed)
-        check_encoder(model, recipe)
         if trainer.world_size > 1 and torch.cuda.is_available():  # PyTorch can do this on GPUs only
             model = convert_sync_batchnorm(model)
         module = Pretraining(model, recipe, molecules)
