@@ -25,7 +25,7 @@ from iem.chem.molecules import parse
 from iem.errors import ConfigError, UnknownNameError
 from iem.losses.enhancers import task_loss
 from iem.students import fused, hu
-from iem.students.architectures import GCN, GraphSAGE
+from iem.students.architectures import GCN, HEADS, Attending, GraphSAGE
 from iem.students.base import STUDENTS, Assembled, Student, build_student
 from iem.students.batches import Graphs, collate
 from iem.students.environments import Environments, environments
@@ -36,7 +36,14 @@ from iem.testing import check_student
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)
-    from torch_geometric.nn import AttentionalAggregation, GINEConv, global_add_pool, global_max_pool, global_mean_pool
+    from torch_geometric.nn import (
+        AttentionalAggregation,
+        GATConv,
+        GINEConv,
+        global_add_pool,
+        global_max_pool,
+        global_mean_pool,
+    )
     from torch_geometric.utils import from_rdmol
     from torch_geometric.utils.smiles import e_map, x_map
 
@@ -657,8 +664,38 @@ def test_attention_is_that_of_torch_geometric():
     torch.testing.assert_close(*(gradients(each, weights, states)[0] for each in (found, wanted)))
 
 
-def test_predicting_with_the_default_student_does_not_wait_for_torch_geometric():
-    script = "import sys, iem.workflows.inference.predicting as _; print('torch_geometric' in sys.modules)"
+@pytest.mark.parametrize("loops", [True, False])
+@pytest.mark.parametrize("smiles", [ORDINARY, ["C", "[Na+]"], ["CC(=O)[O-].[K+].O"]], ids=["ordinary", "bare", "salt"])
+def test_a_round_of_graph_attention_is_that_of_torch_geometric_from_the_seed_on(smiles, loops):
+    def theirs():
+        return GATConv(8, 8, heads=HEADS, concat=False, edge_dim=8, add_self_loops=not loops)
+
+    ours, wanted = seeded(lambda: Attending(8, loops=loops)), seeded(theirs)
+    assert [name for name, _ in ours.named_parameters()] == [name for name, _ in wanted.named_parameters()]
+    torch.testing.assert_close(ours.state_dict(), wanted.state_dict(), rtol=0, atol=0)
+    graphs = [(hu.featurize if loops else featurize)(parse(text)) for text in smiles]
+    batch, kinds = collate(graphs), torch.randn(200, 8, dtype=torch.float64)
+    hidden = 3 * torch.randn(len(batch.atoms), 8, dtype=torch.float64, requires_grad=True)
+    for each in (ours, wanted):
+        nn.init.normal_(each.double().bias)
+    wanted.load_state_dict(ours.state_dict())
+    found, other = ours(hidden, kinds, batch), wanted(hidden, batch.edges, kinds[batch.bonds])
+    torch.testing.assert_close(found, other)
+    weights = torch.randn_like(found)
+    for own, expected in zip(
+        gradients(found, weights, [hidden, *ours.parameters()]),
+        gradients(other, weights, [hidden, *wanted.parameters()]),
+        strict=True,
+    ):
+        torch.testing.assert_close(own, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("student", ["gin", "gcn", "gat", "sage"])
+def test_predicting_does_not_wait_for_torch_geometric(student):
+    script = (
+        "import sys, iem.workflows.inference.predicting as _; from iem.students.base import build_student; "
+        f"build_student({student!r}); print('torch_geometric' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -13,6 +13,7 @@ from time import process_time
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from iem.artifact import versions
 from iem.cache import address as named
@@ -263,6 +264,7 @@ def do_run(run: Run, settings: dict[str, Any], protocol: Protocol, out: Path) ->
             "molecules": {name: len(rows) for name, rows in split._asdict().items()},
             "seconds": round(process_time() - started, 1),
             "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
             **about,
         }
         keep_predictions(out / "predictions" / f"{key}.npz", table.labels, outputs, split)
