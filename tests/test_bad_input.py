@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
+from rdkit import Chem
 
 from iem import artifact
 from iem.chem import conformers
 from iem.cli import main
-from iem.errors import ArtifactError, OutputError
+from iem.errors import ArtifactError, ConfigError, OutputError, TableError
 from iem.nn import teacher as teachers
 from iem.workflows.distillation import loop
 from iem.workflows.fitting import finishing, steps
@@ -236,6 +237,10 @@ SETTINGS: list[tuple[dict[str, object], str]] = [
     ({"student": "gin:layers=2.5"}, r"layers is 2\.5, but it must be a whole number from 1 to 10,000"),
     ({"student": "gin:width=1000000000"}, r"width is 1000000000, but it must be a whole number from 1 to 10,000"),
     ({"student": "gni"}, r"no student is called 'gni'\. Did you mean 'gin'\? Known: .*gin.*"),
+    (
+        {"student": "gin:width=16", "start": "default"},
+        r"--start is 'default', but none comes along for the student gin:width=16; say none, or name a folder of .*",
+    ),
     ({"split": "fold"}, r"--split is 'fold', but it must be scaffold, random or a column of the table .*"),
     ({"compare": True}, r"--compare is True, but there is nothing to compare without a teacher; leave out .*"),
     ({"image_fraction": 1.5}, r"--image-fraction is 1\.5, but it must be more than 0 and at most 1"),
@@ -627,6 +632,57 @@ def test_a_finished_folder_without_its_scores(iem: Iem, tmp_path: Path, model: P
     (copy / "metrics.json").unlink()
     said = iem(*fit(written(tmp_path, PLAIN), copy))
     refused(said, rf"{copy}/metrics\.json cannot be read \(.*\); delete {copy} to train again")
+
+
+def test_a_finished_folder_that_is_not_whole(iem: Iem, tmp_path: Path, model: Path) -> None:
+    copy, path = tmp_path / "model", written(tmp_path, PLAIN)
+    shutil.copytree(model, copy)
+    (copy / "report.html").unlink()
+    said = iem(*fit(path, copy))
+    told = f"{copy} is finished already; delete it to train again (its model is whole, but report.html is gone)\n"
+    assert (said.code, said.err) == (0, told)
+    content = bytearray((copy / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(content)
+    refused(iem(*fit(path, copy)), rf".*model\.safetensors.*; delete {copy} to train again")
+    (copy / "model.safetensors").unlink()
+    refused(iem(*fit(path, copy)), rf".*model\.safetensors.*; delete {copy} to train again")
+
+
+@pytest.mark.parametrize("source", [None, 5, ["CCO"]])
+def test_something_that_is_no_table(tmp_path: Path, source: object) -> None:
+    import iem
+
+    with pytest.raises(TableError, match=f"a table is a path, a name or a data frame, and no {type(source).__name__}"):
+        iem.fit(source, out=tmp_path / "model")
+
+
+@pytest.mark.parametrize("options", [{"seeds": "3"}, {"ke": "x"}, {"epochs": True}, {"lr": [1]}], ids=str)
+def test_a_setting_in_python_that_is_no_number(tmp_path: Path, options: dict[str, object]) -> None:
+    import iem
+
+    with pytest.raises(ConfigError, match=f"--{next(iter(options))} is .*, but it must be a number"):
+        iem.fit(written(tmp_path, PLAIN), out=tmp_path / "model", **options)
+
+
+def test_more_views_than_anybody_looks_at(iem: Iem, tmp_path: Path) -> None:
+    said = iem("render", "CCO", "--views", "fibonacci:30000", "--out", tmp_path / "x.png")
+    refused(said, "views is 'fibonacci:30000', but a molecule has 1,000 views at most")
+
+
+def test_a_training_that_explodes_is_not_blamed_on_the_student(iem: Iem, tmp_path: Path) -> None:
+    said = iem(*fit(written(tmp_path, PLAIN), tmp_path / "model", lr=1e30, student="gin:width=8", epochs=3))
+    assert said.code == 1
+    assert "the run diverged: lower --lr" in said.err
+
+
+def test_an_unreadable_record_is_called_by_its_title(tmp_path: Path) -> None:
+    from iem.data.tables import read_table
+
+    broken = "my salt\n\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\nnonsense\nM  END\n>  <logP>\n1\n\n$$$$\n"
+    good = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO")) + ">  <logP>\n2\n\n$$$$\n"
+    found = read_table(written(tmp_path, good + broken + good.replace("\n2\n", "\n3\n"), "some.sdf"))
+    assert [(row.row, row.input, row.stage) for row in found.rejected] == [(1, "my salt", "parse")]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -418,7 +418,7 @@ def test_two_inputs_of_one_name_are_two_inputs(tmp_path):
     inputs = [str(tmp_path / folder / "some.smi") for folder in "ab"]
     prepare(*inputs, out=tmp_path / "corpus", jobs=1)
     assert len(Corpus(tmp_path / "corpus")) == 2
-    with pytest.raises(ConfigError, match="--inputs"):
+    with pytest.raises(OutputError, match="holds a run on other molecules"):
         prepare(inputs[1], out=tmp_path / "corpus", jobs=1)
 
 
@@ -431,7 +431,7 @@ def test_another_column_or_another_excluded_table_is_another_corpus(tmp_path):
     with pytest.raises(ConfigError, match="--smiles"):
         prepare(str(tmp_path / "some.csv"), smiles="drug", **options)
     table.write_text("smiles,y\nCCCO,1\n")
-    with pytest.raises(ConfigError, match="--exclude"):
+    with pytest.raises(OutputError, match=r"with other tables left out \(--exclude\)"):
         prepare(str(tmp_path / "some.csv"), smiles="solvent", **options)
 
 
@@ -504,6 +504,15 @@ def test_a_corpus_may_do_without_conformers(source, copy, tmp_path):
             np.testing.assert_array_equal(record.priors[name].values, other.priors[name].values)
 
 
+def test_molecules_may_come_through_a_pipe(source, tmp_path):
+    prepare(str(source), out=tmp_path / "named", flat=True, jobs=1)
+    words = [sys.executable, "-m", "iem", "prepare", "-", "--out", str(tmp_path / "piped"), "--flat", "--jobs", "1"]
+    for told in (b"the corpus is in", b"is finished and undamaged"):
+        said = subprocess.run(words, input=source.read_bytes(), capture_output=True, check=True)
+        assert told in said.stderr
+    assert Corpus(tmp_path / "piped").digest == Corpus(tmp_path / "named").digest
+
+
 def test_other_settings_are_refused_by_name(source, copy):
     before = contents(copy)
     with pytest.raises(ConfigError, match="--seed") as caught:
@@ -511,12 +520,12 @@ def test_other_settings_are_refused_by_name(source, copy):
     assert "--out" in str(caught.value)
     with pytest.raises(ConfigError, match="--shard-size"):
         prepare(str(source), out=copy, shard_size=5, jobs=1)
-    with pytest.raises(ConfigError, match=r"--timeout|--conformers"):
+    with pytest.raises(OutputError, match=r"holds a run with other conformers \(--seed, --timeout, --relax, --flat\)"):
         prepare(str(source), out=copy, shard_size=4, timeout=3, jobs=1)
     source_changed = source.with_name("changed") / source.name
     source_changed.parent.mkdir(exist_ok=True)
     source_changed.write_text("CCO")
-    with pytest.raises(ConfigError, match="--inputs"):
+    with pytest.raises(OutputError, match="holds a run on other molecules"):
         prepare(str(source_changed), out=copy, shard_size=4, jobs=1)
     assert contents(copy) == before
 

@@ -44,17 +44,21 @@ def test_its_file_is_small_and_vouched_for():
         assert card["curve"][-1]["valid/loss"] < least * card["curve"][0]["valid/loss"]
 
 
-def test_a_student_of_another_kind_begins_with_fresh_weights():
+def test_every_student_has_a_head_start_and_one_with_other_layers_begins_with_fresh_weights():
+    for name in ("gcn", "gat", "sage"):
+        assert "project.weight" in find_start("default", f"{name}:readout=mean+norm").tensors
+        assert "project.weight" not in find_start("default", name).tensors
+    assert "project.weight" in find_start("default", "chemprop").tensors
     for same in ("gin", "gin:readout=mean+norm"):  # these two are there as they read their atoms out
         assert "project.weight" in find_start("default", same).tensors
     assert STUDENTS["default"] == "gin:readout=mean+norm"
     assert "project.weight" not in find_start("default", "gin:readout=norm").tensors
-    for other in ("gcn", "gin:layers=4", "gin:readout=attention", None):
+    for other in ("gcn:width=8", "gin:layers=4", "gin:readout=attention", None):
         assert find_start("default", other) is None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("student", ["gin", "gin:readout=mean+norm"])
+@pytest.mark.parametrize("student", [f"{name}:readout=mean+norm" for name in ("gin", "gcn", "gat", "sage")])
 def test_its_frozen_features_tell_more_of_hydration_than_those_of_a_fresh_network(student):
     energy, split = TABLE["expt"].to_numpy(), scaffold_split(KEYS)
     errors = {}

@@ -100,6 +100,16 @@ def test_a_stranger_is_named(distiller):
         distiller(features, ["CCCCCCCC"], LABELS[:1])
 
 
+def test_every_molecule_of_a_batch_needs_features_a_name_and_labels(distiller):
+    with pytest.raises(ConfigError, match="smiles is '2 names', but there are 1 features and 2 rows of labels"):
+        distiller(torch.zeros(1, 8), ["CCO", "c1ccncc1"], torch.zeros(2, 1))
+
+
+def test_a_network_without_features_is_refused(teacher_folder):
+    with pytest.raises(ConfigError, match="dim is 0, but it must be a positive whole number"):
+        iem.Distiller(["CCO"], dim=0, tasks=1, task="regression", teacher=str(teacher_folder))
+
+
 def test_the_teacher_is_neither_trained_nor_saved(distiller):
     assert not any("heads" in name or name == "features" for name in distiller.state_dict())
     assert not any(parameter.requires_grad for parameter in distiller.frozen[0].parameters())

@@ -23,6 +23,7 @@ from iem.workflows.distillation.teaching import Lessons, Teaching, corpus_featur
 from iem.workflows.pictures.embed import load_teacher
 from iem.workflows.prepare import prepare
 from iem.workflows.running import rounds
+from iem.workflows.running.trainer import one_cycle
 
 SMALL = "gin:width=32,layers=2"
 TINY = replace(TeachRecipe(), visits=48, round=16, batch_size=8, precision="float32", ke=0.5)
@@ -194,7 +195,7 @@ def test_of_the_students_that_come_along_the_one_with_the_same_read_out_is_taken
         (["--teacher", "nowhere"], "there is no teacher folder 'nowhere'"),
         (["--student", "gym"], "no student is called 'gym'"),
         (["--batch-size", "64"], "holds only 25 molecules"),
-        (["--start", "default", "--student", "gcn"], "none comes along for the student gcn"),
+        (["--start", "default", "--student", "gcn:width=8"], "none comes along for the student gcn:width=8"),
         (["--start", "nowhere"], "there is no student folder at nowhere"),
     ],
 )
@@ -202,6 +203,20 @@ def test_what_cannot_be_taught_is_said_in_one_sentence(corpus, tmp_path, capsys,
     assert main(["teach", str(corpus), "--out", str(tmp_path / "run"), "--jobs", "0", *options]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 9, 10, 11, 20, 100])
+def test_a_rate_rises_and_falls_over_any_number_of_steps(steps):
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule, rates = one_cycle(optimizer, 0.1, steps), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert all(0 < rate <= 0.1 + 1e-9 for rate in rates)
+    if steps > 9:
+        assert max(rates) > 0.09
+        assert rates[-1] < 0.01
 
 
 @pytest.fixture(scope="module")

@@ -178,6 +178,8 @@ def test_trees_join_where_validation_is_not_against_it(learned: tuple[Path, dict
     np.testing.assert_allclose(predicted, (networks + trees) / 2, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(model.infer(inputs).mean[:, 0], predicted, rtol=1e-4, atol=1e-4)
     assert artifact.read_card(folder, kind="model")["test"] == metrics["together"]["test"]
+    off = predicted - table.labels[rows["test"], 0]
+    assert metrics["ensemble"]["mean"] == pytest.approx(np.sqrt((off**2).mean()), rel=1e-4)
 
 
 def test_a_network_that_knows_better_predicts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

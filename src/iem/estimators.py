@@ -150,7 +150,7 @@ class IEMRegressor(RegressorMixin, _Estimator):
 
     def fit(self, X: Sequence[str], y: Any) -> "IEMRegressor":
         """Train on SMILES and values."""
-        labels = np.asarray(y, dtype=np.float64)
+        labels = _numbers(y)
         self._one = labels.ndim == 1
         self._train(X, labels.reshape(len(labels), -1), "regression")
         return self
@@ -187,7 +187,7 @@ class IEMClassifier(ClassifierMixin, _Estimator):
             labels = np.full((len(given), 1), np.nan)
             labels[known, 0] = codes
         else:
-            labels = given.astype(np.float64)
+            labels = _numbers(given)
             self.classes_ = np.arange(labels.shape[1])
         self._train(X, labels, "classification")
         return self
@@ -201,6 +201,18 @@ class IEMClassifier(ClassifierMixin, _Estimator):
         """The likelier class; with several targets 0 or 1 for each."""
         chosen = (self._outputs(X) > 0.5).astype(int)
         return self.classes_[chosen[:, 0]] if self._one else chosen
+
+
+def _numbers(y: Any) -> np.ndarray:
+    """Labels as float64.
+
+    Raises:
+        ConfigError: they are no numbers.
+    """
+    try:
+        return np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("y", type(y).__name__, f"it must be numbers, in rows of equal length ({error})") from error
 
 
 def _smiles(X: Any) -> list[str]:

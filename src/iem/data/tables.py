@@ -124,7 +124,8 @@ def read_table(
     texts = ["" if is_missing(cell) else str(cell) for cell in frame[column]]
     parsed, reasons = _parse(texts)
     reasons |= problems
-    rejected = [Rejection(row, texts[row], "parse", reasons[row]) for row in sorted(reasons)]
+    named = frame.get("title", texts) if opened.form == "SDF" else texts  # an unreadable record has no SMILES
+    rejected = [Rejection(row, str(named[row]), "parse", reasons[row]) for row in sorted(reasons)]
     used = np.array([row for row in range(len(texts)) if row not in reasons], dtype=np.int64)
     if not len(used):
         raise TableError(
@@ -234,6 +235,8 @@ def _located(source: "str | Path | pd.DataFrame") -> "str | Path | pd.DataFrame"
         return fetch(str(source))
     if isinstance(source, pd.DataFrame):
         return source
+    if not isinstance(source, str | os.PathLike):
+        raise TableError(f"a table is a path, a name or a data frame, and no {type(source).__name__}")
     if str(source) in STANDARD_INPUT:
         if sys.stdin is None:
             raise TableError("standard input is closed; name a file")

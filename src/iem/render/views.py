@@ -12,6 +12,9 @@ PAPER = np.array([np.diag(signs) for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -
 DIRECTIONS = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)], dtype=np.float64) / math.sqrt(3)
 """Corners of a tetrahedron."""
 
+MOST = 1_000
+"""Views of a set; more than that is a slip of the pen, and fills the memory."""
+
 
 def rotations(name: str) -> np.ndarray:
     """The rotations of a view set, float64 ``(views, 3, 3)``; each turns the molecule before it is looked at along -z.
@@ -21,7 +24,7 @@ def rotations(name: str) -> np.ndarray:
             directions spread evenly over the sphere), ``random:N`` or ``random:N:SEED`` (uniform).
 
     Raises:
-        ConfigError: another name, or N is not a positive number.
+        ConfigError: another name, or N is not a number from 1 to 1,000.
     """
     kind, *numbers = name.split(":")
     if name == "paper":
@@ -32,6 +35,8 @@ def rotations(name: str) -> np.ndarray:
     if not known or not all(number.isdecimal() for number in numbers) or int(numbers[0]) < 1:
         raise ConfigError("views", name, "it must be paper, tetrahedral, fibonacci:N, random:N or random:N:SEED")
     count = int(numbers[0])
+    if count > MOST:
+        raise ConfigError("views", name, f"a molecule has {MOST:,} views at most")
     if kind == "random":
         return _uniform(np.random.default_rng(int(numbers[1]) if len(numbers) > 1 else 0), count)
     height = 1 - (2 * np.arange(count) + 1) / count

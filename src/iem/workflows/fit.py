@@ -92,7 +92,8 @@ def fit(
             max, attention, and several of them joined by +; jumping knowledge: last, sum, max, cat); chemprop, where
             that is installed. In Python also a function that makes one of your own [gin:readout=mean+norm; paper: gin].
         start: Where the student begins: "default" (what it learned from many molecules without labels, which comes with
-            iem for gin), "none" (fresh weights), or a folder that "iem teach" wrote [default; paper: none].
+            iem for the students named above, in any read-out but attention), "none" (fresh weights), or a folder that
+            "iem teach" wrote [default, where there is one; paper: none].
         teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, "none", or "priors": no picture at all,
             but the prior questions as further tasks of weight --ke, answered from the molecule itself.
         teacher_view: What the teacher sees (Table 4): "3d" views of a conformer, the "2d" depiction (for a teacher that
@@ -199,7 +200,7 @@ def fit(
         targets=(target,) if isinstance(target, str) else tuple(target),
         asked=task,
         student=student or STUDENTS[preset],
-        start=start or ("none" if preset == "paper" else "default"),
+        start=start,
         guidance=guidance,
         recipe=recipe,
         preset=preset,

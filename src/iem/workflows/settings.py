@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 from iem.errors import ConfigError
 
@@ -15,6 +16,8 @@ def check_positive(option: str, value: float, *, zero: bool = False, whole: bool
         zero: is allowed, too.
         whole: it must be an integer; the command line knows that already, Python does not.
     """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigError(option, value, "it must be a number")
     if not (value > 0 or (zero and value == 0)) or math.isinf(value) or (whole and value != int(value)):
         raise ConfigError(option, value, f"it must be a positive {'whole ' * whole}number{' or 0' * zero}")
 
@@ -32,7 +35,7 @@ def listed(values: Sequence[str]) -> tuple[str, ...]:
 
 def check_seed(seed: int) -> None:
     """Raise ConfigError unless numpy and torch take this seed."""
-    if not 0 <= seed < 2**32:
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
         raise ConfigError("--seed", seed, "it must be from 0 to 4294967295")
 
 

@@ -51,6 +51,10 @@ def export(name: str, file: Path, *, force: bool = False) -> None:
 
     if file.is_dir():
         raise OutputError(f"{file} is a folder; name a file")
+    if file.suffix not in ("", ".gz", ".csv", ".txt"):
+        raise OutputError(
+            f"{file} would hold CSV, which its name denies; call it {file.stem}.csv or {file.stem}.csv.gz"
+        )
     if file.exists() and not force:
         raise OutputError(f"{file} exists already; choose another name, or --force to overwrite it")
     packed = fetch(name).read_bytes()

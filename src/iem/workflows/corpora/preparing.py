@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -9,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -32,6 +35,7 @@ from iem.data.corpus import (
 from iem.data.intake import Batch, Named, Row, Texts, batches, draw, drawn, largest, name_rows, stream_rows
 from iem.data.mapped import open_mapped, place_of, write_mapped
 from iem.data.moleculenet import DATASETS, fetch
+from iem.data.tables import STANDARD_INPUT
 from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, TableError
 from iem.files import PARTIAL, write_json
 from iem.records import STATUSES, Rejection
@@ -107,6 +111,33 @@ def prepare_corpus(
     address: str | None,
 ) -> None:
     """See ``iem.workflows.prepare``; the seed of the conformers is that of the sample."""
+    with _at_hand(inputs) as files:
+        _prepare(files, out, exclude, limit, smiles, settings, shard_size, jobs, engine, address)
+
+
+@contextmanager
+def _at_hand(inputs: Sequence[str]) -> Iterator[list[str]]:
+    """Inputs that can be read several times: standard input is kept as a file for the length of the block."""
+    with TemporaryDirectory() as folder:
+        kept = Path(folder) / "standard-input"
+        if any(source in STANDARD_INPUT for source in inputs):
+            with kept.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        yield [str(kept) if source in STANDARD_INPUT else source for source in inputs]
+
+
+def _prepare(
+    inputs: Sequence[str],
+    out: Path,
+    exclude: Sequence[str],
+    limit: int | None,
+    smiles: str | None,
+    settings: ConformerSettings,
+    shard_size: int,
+    jobs: int,
+    engine: str,
+    address: str | None,
+) -> None:
     asked = _asked(inputs, exclude, limit, smiles, settings, shard_size)
     with open_engine(engine, jobs=jobs, address=address) as tasks, _claimed(out, asked):
         before = _manifest(out)

@@ -16,7 +16,7 @@ from iem.students.predictor import task_head
 from iem.workflows.distillation.lessons import FeatureJudge, lesson_terms
 from iem.workflows.distillation.recipe import Space
 from iem.workflows.pictures.embed import load_teacher
-from iem.workflows.settings import check_choice
+from iem.workflows.settings import check_choice, check_positive
 
 
 @final
@@ -69,6 +69,8 @@ class Distiller(nn.Module):
         super().__init__()
         check_choice("space", space, get_args(Space))
         check_choice("task", task, ("classification", "regression"))
+        for name, number in (("dim", dim), ("tasks", tasks)):
+            check_positive(name, number, whole=True)
         keys = [canonical(parse(text)) for text in smiles]
         guide = load_teacher(teacher)
         features, _ = guide.features(keys, jobs=jobs)
@@ -104,6 +106,10 @@ class Distiller(nn.Module):
         Raises:
             MoleculeError: a molecule that was not named.
         """
+        if not len(features) == len(smiles) == len(labels):
+            raise ConfigError(
+                "smiles", f"{len(smiles)} names", f"there are {len(features)} features and {len(labels)} rows of labels"
+            )
         rows = [self._place(text) for text in smiles]
         projected = self.project(features)
         terms, weights = lesson_terms(

@@ -9,7 +9,7 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from iem.data.datasets import GraphBatch
@@ -25,9 +25,11 @@ from iem.workflows.distillation.lessons import FeatureJudge, Lesson, known_answe
 from iem.workflows.distillation.scales import common_scale
 from iem.workflows.measures.metrics import mean_score, scores
 from iem.workflows.running.checkpoint import Checkpoints
-from iem.workflows.running.trainer import on_device, one_thread, quiet_trainer, run_to_end
+from iem.workflows.running.trainer import on_device, one_cycle, one_thread, quiet_trainer, run_to_end
 
 EVALUATION_BATCH = 1000
+DIVERGED = 1e6
+"""Weights from here on are no longer those of a training that learns."""
 OWN = ("task", "judge")
 """Terms that follow from labels; all others are the teacher's or the priors', whose weights may grow."""
 
@@ -126,10 +128,10 @@ class Distillation(lightning.LightningModule):
         """Tell a student that fails on some molecules from a training that diverges.
 
         Raises:
-            ContractError: features that are not finite, from weights that are.
+            ContractError: features that are not finite, from weights that are, and of an ordinary size.
         """
         broken = ~features.isfinite().all(dim=1)
-        if not broken.any() or not all(weight.isfinite().all() for weight in self.predictor.parameters()):
+        if not broken.any() or not all((weight.abs() < DIVERGED).all() for weight in self.predictor.parameters()):
             return
         atoms = int(batch.atoms[broken][0])
         raise ContractError(
@@ -161,7 +163,7 @@ class Distillation(lightning.LightningModule):
             return optimizer
         schedule: LRScheduler = CosineAnnealingLR(optimizer, steps)
         if self.lesson.schedule == "one-cycle":
-            schedule = OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
+            schedule = one_cycle(optimizer, lr, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

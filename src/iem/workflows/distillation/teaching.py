@@ -39,7 +39,7 @@ from iem.workflows.running.console import progress, say
 from iem.workflows.running.curves import CurveFiles
 from iem.workflows.running.folders import open_run
 from iem.workflows.running.rounds import Watch
-from iem.workflows.running.trainer import on_device, one_thread, precision_of, quiet_trainer, run_to_end
+from iem.workflows.running.trainer import on_device, one_cycle, one_thread, precision_of, quiet_trainer, run_to_end
 
 PART = 4_096
 """Molecules whose features are kept in one file."""
@@ -147,7 +147,7 @@ class Teaching(lightning.LightningModule):
         recipe, steps = self.recipe, int(self.trainer.estimated_stepping_batches)
         lr = LR[False] if recipe.lr is None else recipe.lr
         optimizer = torch.optim.AdamW(self.parameters(), lr=lr, weight_decay=recipe.weight_decay, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
+        schedule = one_cycle(optimizer, lr, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -22,7 +22,7 @@ from iem.workflows.fitting.joining import better_of, joined_of
 from iem.workflows.fitting.page import TOGETHER, write_fit_report
 from iem.workflows.fitting.trainings import Result, Study
 from iem.workflows.inference.model import free_name
-from iem.workflows.measures.metrics import METRICS, against, difference, summary
+from iem.workflows.measures.metrics import METRICS, against, difference, scores, summary
 from iem.workflows.running.console import console, say
 
 
@@ -72,6 +72,9 @@ def finish(
             if joined.joined:
                 members = joined.members
                 tensors = {name: torch.from_numpy(array) for name, array in boosted.trees.arrays().items()}
+    if len(members) > 1:
+        outputs = members.mean(axis=0)
+        metrics["ensemble"] = summary([scores(study.task, table.labels[split.test], outputs)], table.targets)
     if study.unlabelled:
         metrics["unlabelled"] = study.unlabelled.counts
         write_rejected(out / "rejected-unlabelled.csv", study.unlabelled.rejected)
@@ -131,6 +134,9 @@ def show(metrics: dict[str, Any], arms: Sequence[str]) -> None:
     for title, part in ((BOOSTING, "trees"), (TOGETHER, "together")):
         if "test" in metrics.get(part, {}):
             grid.add_row(f"test, {title}", spread(metrics[part]["test"]), str(len(metrics[part]["test"]["per_seed"])))
+    if "ensemble" in metrics:
+        several = len(metrics["test"]["per_seed"])
+        grid.add_row(f"test, the model ({several} networks together)", spread(metrics["ensemble"]), "1")
     console.print(grid)
     found = (metrics.get(name) for name in ("difference", "kept"))
     for verdict in (*found, metrics.get("trees", {}).get("difference"), metrics.get("together")):

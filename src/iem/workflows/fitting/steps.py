@@ -37,6 +37,8 @@ from iem.workflows.running.trainer import precision_of
 
 WORTH_PROCESSES = 20.0
 """Seconds that must be won for trainings to run side by side, since processes take some to start."""
+MADE = ("report.html", "predictions.csv", "splits.json", "rejected.csv")
+"""What a finished folder holds besides the model and its scores."""
 
 
 def fit_table(
@@ -47,7 +49,7 @@ def fit_table(
     targets: Sequence[str],
     asked: Task | None,
     student: str | Callable[..., Student],
-    start: str,
+    start: str | None,
     guidance: Guidance,
     recipe: FitRecipe,
     preset: str,
@@ -62,7 +64,7 @@ def fit_table(
     if compare and teacher == "none":
         raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
     build_student(student, dropout=recipe.dropout)
-    begin = find_start(start, student if isinstance(student, str) else None)
+    begin = begin_of(start, student, preset)
     guide = None if teacher in PICTURELESS else load_teacher(teacher, view=guidance.view)
     exclude = () if split in ("scaffold", "random") else (split,)
     table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
@@ -130,6 +132,26 @@ def fit_table(
         return finish(study, trained, settings, notes, boosted, out)
 
 
+def begin_of(start: str | None, student: str | Callable[..., Student], preset: str) -> Start | None:
+    """Where a student begins; None for fresh weights.
+
+    Args:
+        start: as ``iem fit`` takes it; None for what there is.
+        student: name or factory.
+        preset: the paper's begins fresh.
+
+    Raises:
+        ConfigError: somebody asked for a head start that does not exist.
+        ArtifactError: a folder that holds none.
+    """
+    named = student if isinstance(student, str) else None
+    begin = find_start(start or ("none" if preset == "paper" else "default"), named)
+    if start == "default" and begin is None:
+        which = f"the student {named}" if named else "a network of your own"
+        raise ConfigError("--start", start, f"none comes along for {which}; say none, or name a folder of iem teach")
+    return begin
+
+
 def resolved(recipe: FitRecipe, start: Start | None) -> FitRecipe:
     """The recipe with every choice made that the device or the student's beginning decides.
 
@@ -153,15 +175,23 @@ def finished(out: Path) -> dict[str, Any]:
     """The scores of a folder that holds a whole model.
 
     Raises:
-        ArtifactError: the scores are not there, or are no JSON.
+        ArtifactError: the scores are not there, or are no JSON; or the model is damaged.
     """
     shutil.rmtree(out / "trainings", ignore_errors=True)  # a kill may have left them
+    try:
+        artifact.load(out, kind="model")
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}; delete {out} to train again") from error
     path = out / "metrics.json"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}); delete {out} to train again") from error
-    say(f"{out} is finished already; delete it to train again")
+    gone = [name for name in MADE if not (out / name).is_file()]
+    say(
+        f"{out} is finished already; delete it to train again"
+        + f" (its model is whole, but {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone)" * bool(gone)
+    )
     return metrics
 
 

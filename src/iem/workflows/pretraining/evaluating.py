@@ -17,7 +17,7 @@ from iem.chem.splits import scaffold_split
 from iem.data.corpus import Corpus
 from iem.data.datasets import PictureDataset
 from iem.data.tables import Table, read_table
-from iem.files import write_json
+from iem.files import check_place, write_json
 from iem.nn.encoders import ImageEncoder
 from iem.nn.heads import PriorHead, prior_heads
 from iem.nn.teacher import Teacher, find, load_teacher
@@ -40,6 +40,8 @@ def evaluate_teacher(
 ) -> dict[str, Any]:
     """See ``iem.workflows.evaluate``."""
     folder = find(name)
+    if out is not None:
+        check_place(out)
     result: dict[str, Any] = {"teacher": read_card(folder, kind="teacher")["digest"]}
     if corpus is not None:
         result["corpus"] = on_corpus(folder, Corpus(corpus), molecules)

@@ -16,6 +16,7 @@ from iem.workflows.pretraining.recipe import Recipe
 from iem.workflows.running.checkpoint import go_back, rounds_in
 from iem.workflows.running.console import say
 from iem.workflows.running.folders import RUN
+from iem.workflows.running.trainer import one_cycle
 
 WARM_UP = 5_000
 """Visits over which the learning rate rises; a fixed number, so that it does not depend on how many there will be."""
@@ -52,7 +53,7 @@ def schedule_of(recipe: Recipe, optimizer: torch.optim.Optimizer) -> torch.optim
     if recipe.schedule == "constant":
         return None
     if recipe.schedule == "one-cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=0.1)
+        return one_cycle(optimizer, recipe.lr, total)
     factor = stable(-(-WARM_UP // recipe.batch_size), steps * _before_decay(recipe), total)
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 

@@ -15,6 +15,12 @@ RUN = "run.json"
 
 DIGESTS = {"table": "table", "teacher": "teacher", "corpus": "corpus", "unlabelled": "table of unlabelled molecules"}
 """Settings that a digest stands for, which tells a person nothing, and their names."""
+OTHERS = {
+    "inputs": "on other molecules",
+    "exclude": "with other tables left out (--exclude)",
+    "conformers": "with other conformers (--seed, --timeout, --relax, --flat)",
+}
+"""Settings that are more than a number or a word, and what a run that has others is called."""
 
 
 @contextmanager
@@ -82,6 +88,8 @@ def _compare(folder: Path, wanted: Mapping[str, Any], found: Mapping[str, Any], 
         remedy = "repeat that run's command to go on with it, or name another --out"
         if name in DIGESTS:
             raise OutputError(f"--out {folder} holds a run with another {DIGESTS[name]}; {remedy}")
+        if name in OTHERS:
+            raise OutputError(f"--out {folder} holds a run {OTHERS[name]}; {remedy}")
         option = f"--{name.replace('_', '-')}"
         raise ConfigError(option, wanted.get(name), f"{folder} holds a run with {found.get(name)!r}; {remedy}")
 

@@ -15,6 +15,7 @@ import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from iem.errors import ArtifactError, ConfigError, IEMError
 
@@ -95,6 +96,12 @@ def quiet_trainer(
         )
     except MisconfigurationException as error:
         raise ConfigError("--devices", devices, f"the trainer finds: {' '.join(str(error).split())}") from error
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, lr: float, steps: int) -> OneCycleLR:
+    """A learning rate that rises over the first tenth of the steps and then falls to nearly 0."""
+    rising = 0.1 if steps != 10 else 0.2  # a rise that takes exactly one step is divided by no steps at all
+    return OneCycleLR(optimizer, lr, total_steps=steps, pct_start=rising)
 
 
 def on_device(frozen: Sequence[nn.ModuleDict], device: torch.device) -> list[nn.ModuleDict]:
