@@ -1,17 +1,18 @@
 """What it gains a graph network to compute atoms with the same surroundings once.
 
-    python benchmarks/environments.py [--table esol --table bace ...] [--molecules 1000] [--rounds 3]
+    python benchmarks/environments.py [--student gin] [--table esol --table bace ...] [--molecules 1000] [--rounds 3]
 
 For each table: how many of the atoms of a batch are left at every radius, and molecules per second with and without
 sharing, in turns, on one thread: training as after a head start (statistics kept, no dropout) and with fresh weights
-(dropout 0.2: only the first of five rounds is shared), in batches of 32; prediction in batches of 1,000. All times are
-processor time, the best of some rounds. The last line is JSON with the ratios.
+(dropout 0.2: only the first of five rounds is shared, and that by GIN alone), in batches of 32; prediction in batches
+of 1,000. All times are processor time, the best of some rounds. The last line is JSON with the ratios.
 """
 
 import argparse
 import json
 from collections.abc import Callable
 from time import process_time
+from typing import cast
 from unittest.mock import patch
 
 import numpy as np
@@ -20,10 +21,12 @@ from rdkit import rdBase
 
 from iem.chem.molecules import parse
 from iem.data.tables import read_table
+from iem.students import architectures as architectures  # registers three of the students
+from iem.students.base import build_student
 from iem.students.batches import Graphs, collate
 from iem.students.environments import Environments, environments
 from iem.students.features import featurize
-from iem.students.gnn import GIN
+from iem.students.gnn import Network
 from iem.students.predictor import Predictor
 
 RADIUS = 5
@@ -35,9 +38,9 @@ def apart(batch: Graphs, radius: int) -> list[Environments]:
     return [Environments.apart(batch)] * (radius + 1)
 
 
-def training(batches: list[Graphs], *, kept: bool) -> Callable[[], object]:
+def training(student: str, batches: list[Graphs], *, kept: bool) -> Callable[[], object]:
     """A pass over the batches."""
-    network = GIN(dropout=0.2)
+    network = cast(Network, build_student(student, dropout=0.2))
     predictor = Predictor(network, tasks=1, task="regression")
     optimizer = torch.optim.Adam(predictor.parameters(), lr=1e-3, fused=True)
     network.train(not kept)
@@ -51,9 +54,9 @@ def training(batches: list[Graphs], *, kept: bool) -> Callable[[], object]:
     return epoch
 
 
-def prediction(batches: list[Graphs]) -> Callable[[], object]:
+def prediction(student: str, batches: list[Graphs]) -> Callable[[], object]:
     """A pass over the batches."""
-    predictor = Predictor(GIN(), tasks=1, task="regression").eval()
+    predictor = Predictor(build_student(student), tasks=1, task="regression").eval()
 
     @torch.inference_mode()
     def epoch() -> None:
@@ -77,6 +80,7 @@ def seconds(work: Callable[[], object], rounds: int) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--student", default="gin", help="gin, gcn, gat or sage")
     parser.add_argument("--table", action="append", help="name of a table; several times for several")
     parser.add_argument("--molecules", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -102,9 +106,9 @@ def main() -> None:
             for size, batches in ((32, small), (1000, large))
         }
         works = {
-            "started": training(small, kept=True),
-            "fresh": training(small, kept=False),
-            "predict": prediction(large),
+            "started": training(options.student, small, kept=True),
+            "fresh": training(options.student, small, kept=False),
+            "predict": prediction(options.student, large),
         }
         ratios = {}
         for kind, work in works.items():

@@ -378,7 +378,31 @@ def test_gcn_and_sage_are_their_formulas(architecture, features):
         graph = network.featurize(parse(text))
         batch = collate([graph])
         states = network.atoms(batch.atoms)
-        torch.testing.assert_close(network.messages(1, states, batch), naive_messages(network, 1, graph, states))
+        found = network.messages(1, states, Environments.apart(batch))
+        torch.testing.assert_close(found, naive_messages(network, 1, graph, states))
+
+
+@FEATURE_SETS
+@pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
+@pytest.mark.parametrize(
+    ("readout", "jumping"), [("mean+norm", "last"), ("attention+max", "cat"), ("sum", "sum"), ("mean", "max")]
+)
+def test_atoms_with_the_same_surroundings_are_computed_once_and_nothing_changes(name, readout, jumping, features):
+    options = f"width=6,layers=3,readout={readout},jumping={jumping},features={features}"
+    network = shaken(build_student(f"{name}:{options}", dropout=0.0))
+    texts = [*ORDINARY, *DRUGS[:20], *DRUGS[:10], *ODD.values()]
+    batch = collate([network.featurize(parse(text)) for text in texts])
+    seen = []
+    with patch.object(network, "layer", lambda *given: seen.append(given) or type(network).layer(network, *given)):
+        found = network(batch)
+        network.dropout.train()  # of rate 0: atoms are computed one by one, and the statistics stay
+        wanted = network(batch)
+    torch.testing.assert_close(found, wanted)
+    assert [len(near.examples) < len(batch.atoms) for _, _, near in seen] == [True] * 3 + [False] * 3
+    weights = torch.randn_like(wanted)
+    ours, theirs = (gradients(each, weights, [*network.parameters()]) for each in (found, wanted))
+    for own, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own, expected, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
@@ -403,7 +427,7 @@ def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
     plain = shaken(GIN(width=6, layers=2))
     states = [plain.atoms(batch.atoms)]
     for number in range(2):
-        states.append(plain.layer(number, states[-1], batch))
+        states.append(plain.layer(number, states[-1], Environments.apart(batch)))
     parts = [(0, 3), (3, 10)]
     joined = {
         "last": states[-1],
@@ -554,7 +578,8 @@ def test_messages_and_their_gradients_are_their_formula(graph, half):
 
 def nested(batch, radius):
     """The surroundings of every atom, written out: its features, or those one bond smaller, and its neighbours'."""
-    words = [tuple(atom.tolist()) for atom in batch.atoms]
+    degrees = torch.bincount(batch.edges[1], minlength=len(batch.atoms)).tolist()
+    words = [(*atom.tolist(), degree) for atom, degree in zip(batch.atoms, degrees, strict=True)]
     yield words
     for _ in range(radius):
         arrived = [[] for _ in words]
@@ -575,12 +600,16 @@ def test_environments_are_those_written_out(smiles, features):
         assert len(set(words)) == len(set(zip(words, kind, strict=True))) == len(set(kind)) == len(examples)
         assert [kind[example] for example in examples] == list(range(len(examples)))
         assert one.counts.tolist() == [Counter(kind)[number] for number in range(len(examples))]
+        degrees = torch.bincount(batch.edges[1], minlength=len(batch.atoms))
+        assert torch.equal(one.degrees, degrees[one.examples])
         if before is not None:
             assert one.centres.tolist() == [before[example] for example in examples]
-            found = Counter(zip(*one.edges.tolist(), one.bonds.tolist(), strict=True))
+            found = Counter(zip(*one.edges.tolist(), one.bonds.tolist(), one.theirs.tolist(), strict=True))
             edges = zip(batch.edges.T.tolist(), batch.bonds.tolist(), strict=True)
             assert found == Counter(
-                (before[source], kind[target], code) for (source, target), code in edges if target in examples
+                (before[source], kind[target], code, int(degrees[source]))
+                for (source, target), code in edges
+                if target in examples
             )
         before = kind
 
@@ -679,7 +708,7 @@ def test_a_round_of_graph_attention_is_that_of_torch_geometric_from_the_seed_on(
     for each in (ours, wanted):
         nn.init.normal_(each.double().bias)
     wanted.load_state_dict(ours.state_dict())
-    found, other = ours(hidden, kinds, batch), wanted(hidden, batch.edges, kinds[batch.bonds])
+    found, other = ours(hidden, kinds, Environments.apart(batch)), wanted(hidden, batch.edges, kinds[batch.bonds])
     torch.testing.assert_close(found, other)
     weights = torch.randn_like(found)
     for own, expected in zip(

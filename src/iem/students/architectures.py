@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from iem.students.base import STUDENTS
-from iem.students.batches import Graphs
+from iem.students.environments import Environments
 from iem.students.gnn import BondTable, Network, pool
 
 HEADS = 2
@@ -16,17 +16,14 @@ HEADS = 2
 
 
 def neighbours(
-    hidden: Float[Tensor, "atoms width"], bonds: Float[Tensor, "edges width"], batch: Graphs, weights: Tensor
-) -> Float[Tensor, "atoms width"]:
-    """:math:`Σ_j w_{ij} (h_j + e_{ij})` over the neighbours of every atom; ``weights`` is float ``(edges,)``."""
-    source, target = batch.edges
-    messages = weights[:, None] * (hidden[source] + bonds)
-    return torch.zeros_like(hidden).index_add_(0, target, messages)
-
-
-def degrees(batch: Graphs) -> Float[Tensor, " atoms"]:
-    """Number of neighbours of every atom."""
-    return torch.bincount(batch.edges[1], minlength=len(batch.atoms)).to(torch.get_default_dtype())
+    hidden: Float[Tensor, "before width"],
+    bonds: Float[Tensor, "edges width"],
+    near: Environments,
+    weights: Float[Tensor, " edges"],
+) -> Float[Tensor, "after width"]:
+    """:math:`Σ_j w_{ij} (h_j + e_{ij})` over the neighbours of every atom."""
+    source, target = near.edges
+    return pool(weights[:, None] * (hidden[source] + bonds), target, len(near.centres), "sum")
 
 
 @final
@@ -46,14 +43,13 @@ class GCN(Network):
         self.linears = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
 
     def messages(
-        self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
-    ) -> Float[Tensor, "atoms width"]:
-        bonds = self.bonds[number](batch.bonds)
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments
+    ) -> Float[Tensor, "after width"]:
+        bonds = self.bonds[number](near.bonds)
         hidden = self.linears[number](hidden).to(bonds.dtype)
-        roots = (degrees(batch).to(bonds) + (not self.has_loops)).rsqrt()
-        source, target = batch.edges
-        total = neighbours(hidden, bonds, batch, roots[source] * roots[target])
-        return total if self.has_loops else total + hidden * roots.square()[:, None]
+        own, theirs = ((degrees.to(bonds) + (not self.has_loops)).rsqrt() for degrees in (near.degrees, near.theirs))
+        total = neighbours(hidden, bonds, near, theirs * own[near.edges[1]])
+        return total if self.has_loops else total + hidden[near.centres] * own.square()[:, None]
 
 
 @final
@@ -72,12 +68,12 @@ class GraphSAGE(Network):
         self.others = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(layers))
 
     def messages(
-        self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
-    ) -> Float[Tensor, "atoms width"]:
-        bonds = self.bonds[number](batch.bonds)
-        shares = degrees(batch).to(bonds).clamp(min=1).reciprocal()
-        mean = neighbours(hidden, bonds, batch, shares[batch.edges[1]])
-        return self.own[number](hidden) + self.others[number](mean)
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments
+    ) -> Float[Tensor, "after width"]:
+        bonds = self.bonds[number](near.bonds)
+        shares = near.degrees.to(bonds).clamp(min=1).reciprocal()
+        mean = neighbours(hidden, bonds, near, shares[near.edges[1]])
+        return self.own[number](hidden)[near.centres] + self.others[number](mean)
 
 
 @final
@@ -112,19 +108,20 @@ class Attending(nn.Module):
             nn.init.uniform_(weights, -most, most)
 
     def forward(
-        self, hidden: Float[Tensor, "atoms width"], kinds: Float[Tensor, "codes width"], batch: Graphs
-    ) -> Float[Tensor, "atoms width"]:
+        self, hidden: Float[Tensor, "before width"], kinds: Float[Tensor, "codes width"], near: Environments
+    ) -> Float[Tensor, "after width"]:
         """``kinds`` are the features of every kind of bond."""
-        (source, target), size, width = batch.edges, *hidden.shape
+        (source, target), centres, width = near.edges, near.centres, hidden.shape[1]
+        size = len(centres)
         there, here = (hidden @ self._folded(self.lin, end) for end in (self.att_src, self.att_dst))
-        bonds = (kinds @ self._folded(self.lin_edge, self.att_edge))[batch.bonds]
+        here = here[centres]
+        bonds = (kinds @ self._folded(self.lin_edge, self.att_edge))[near.bonds]
         logits = there[source] + here[target] + bonds
         if not self.loops:
-            degree = torch.bincount(target, minlength=size).clamp(min=1)
-            own = pool(bonds, target, size, "sum") / degree[:, None]
+            own = pool(bonds, target, size, "sum") / near.degrees.clamp(min=1)[:, None]
             itself = torch.arange(size, device=target.device)
-            source, target = torch.cat([source, itself]), torch.cat([target, itself])
-            logits = torch.cat([logits, there + here + own])
+            source, target = torch.cat([source, centres]), torch.cat([target, itself])
+            logits = torch.cat([logits, there[centres] + here + own])
         precise = torch.promote_types(logits.dtype, torch.float32)
         logits = nn.functional.leaky_relu(logits.to(precise), 0.2)
         shares = (logits - pool(logits.detach(), target, size, "max")[target]).exp()
@@ -154,9 +151,9 @@ class GAT(Network):
         self.convolutions = nn.ModuleList(Attending(width, loops=self.has_loops) for _ in range(layers))
 
     def messages(
-        self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
-    ) -> Float[Tensor, "atoms width"]:
-        return self.convolutions[number](hidden, cast(BondTable, self.bonds[number]).rows(), batch)
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments
+    ) -> Float[Tensor, "after width"]:
+        return self.convolutions[number](hidden, cast(BondTable, self.bonds[number]).rows(), near)
 
 
 STUDENTS.add("gcn")(GCN)

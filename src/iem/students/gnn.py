@@ -171,21 +171,43 @@ class Network(nn.Module, ABC):
     collate = staticmethod(collate)
 
     def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
-        states = [self.atoms(batch.atoms)]
-        for number in range(len(self.norms)):
-            states.append(self.layer(number, states[-1], batch))
+        """Once for all atoms with the same surroundings, where nothing tells them apart: in evaluation, which is also
+        how a student with a head start is trained; in main memory.
+        """
+        rounds = len(self.norms)
+        if any(module.training for module in self.modules()) or batch.atoms.device.type != "cpu":
+            apart = Environments.apart(batch)
+            states = [self.atoms(batch.atoms)]
+            for number in range(rounds):
+                states.append(self.layer(number, states[-1], apart))
+            return self._read(self._joined(states), batch)
+        smallest, *larger = environments(batch, rounds)
+        hidden = self.atoms(batch.atoms[smallest.examples])
+        states = [hidden[smallest.kind]] if self.jumping != "last" else []
+        for number, near in enumerate(larger):
+            hidden = self.layer(number, hidden, near)
+            if self.jumping != "last" or number == rounds - 1:
+                states.append(hidden[near.kind])
         return self._read(self._joined(states), batch)
 
-    def layer(self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs) -> Float[Tensor, "atoms width"]:
+    def layer(
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments
+    ) -> Float[Tensor, "after width"]:
         """One round, with all that follows it."""
-        hidden = self.norms[number](self.messages(number, hidden, batch).to(hidden.dtype))
+        hidden = self.norms[number](self.messages(number, hidden, near).to(hidden.dtype))
         return self.dropout(hidden.relu() if self.is_inner(number) else hidden)
 
     @abstractmethod
     def messages(
-        self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
-    ) -> Float[Tensor, "atoms width"]:
-        """What atoms learn from their neighbours: the difference between architectures."""
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments
+    ) -> Float[Tensor, "after width"]:
+        """What atoms learn from their neighbours: the difference between architectures.
+
+        Args:
+            number: of the round, from 0.
+            hidden: states of the smaller environments.
+            near: those whose states are wanted; where every atom is for itself, the two are the same.
+        """
 
     def is_inner(self, number: int) -> bool:
         """Whether this layer is followed by another one."""
@@ -232,12 +254,18 @@ class GINE(nn.Module):
                 layer.reset_parameters()
 
     def forward(
-        self, hidden: Float[Tensor, "atoms width"], edges: Int[Tensor, "2 edges"], bonds: Float[Tensor, "edges width"]
-    ) -> Float[Tensor, "atoms width"]:
+        self,
+        hidden: Float[Tensor, "before width"],
+        edges: Int[Tensor, "2 edges"],
+        bonds: Float[Tensor, "edges width"],
+        own: Float[Tensor, "after width"] | None = None,
+    ) -> Float[Tensor, "after width"]:
+        """``own``: the states of those who receive messages, if they are not those who send them."""
         source, target = edges
+        own = hidden if own is None else own
         messages = (hidden[source] + bonds).relu()
-        total = messages.new_zeros(hidden.shape).index_add_(0, target, messages)
-        return self.nn(total + (1 + self.eps) * hidden)
+        total = messages.new_zeros(own.shape).index_add_(0, target, messages)
+        return self.nn(total + (1 + self.eps) * own)
 
 
 @final
@@ -262,9 +290,10 @@ class GIN(Network):
         )
 
     def messages(
-        self, number: int, hidden: Float[Tensor, "atoms width"], batch: Graphs
-    ) -> Float[Tensor, "atoms width"]:
-        return self.convolutions[number](hidden, batch.edges, self.bonds[number](batch.bonds))
+        self, number: int, hidden: Float[Tensor, "before width"], near: Environments
+    ) -> Float[Tensor, "after width"]:
+        bonds = self.bonds[number](near.bonds)
+        return self.convolutions[number](hidden, near.edges, bonds, hidden[near.centres])
 
     def forward(self, batch: Graphs) -> Float[Tensor, "batch dim"]:
         """In compiled loops and matrix products where they work, and there once for all atoms with the same

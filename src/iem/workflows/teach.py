@@ -37,8 +37,8 @@ def teach(
         corpus: Folder that "iem prepare" wrote; exclude the tables on which the student will be tested.
         out: Folder for the student.
         student: Graph network, with options behind a colon: gin, gcn, gat, sage.
-        start: "none" (fresh weights), "default" (the head start that comes with iem for gin, to go on from with
-            molecules like your own), or a folder that this verb wrote.
+        start: "none" (fresh weights), "default" (the head start that comes with iem, to go on from with molecules
+            like your own), or a folder that this verb wrote.
         teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, or "none": no picture is looked at,
             and the student learns the questions alone.
         visits: Molecules to see in all, counted with repetition [1,000,000].
