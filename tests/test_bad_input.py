@@ -280,6 +280,11 @@ def test_a_setting_that_cannot_work(
         (["benchmark", "table2", "--ke", -1], r"--ke is -1\.0, but it must be a positive number or 0"),
         (["benchmark", "table2", "--te", "nan"], "--te is nan, but it must be a positive number or 0"),
         (["benchmark", "table2", "--jobs", 0, "--list-runs"], "--jobs is 0, but it must be a number of processes.*"),
+        (
+            ["benchmark", "table2", "--engine", "foo", "--list-runs"],
+            "--engine is 'foo', but it must be one of cores, ray",
+        ),
+        (["benchmark", "table2", "--starts", "nosuch", "--list-runs"], "--starts is 'nosuch', but there is no .*"),
         (["pretrain", "c", "--seed", -1], "--seed is -1, but it must be from 0 to 4294967295"),
         (["pretrain", "c", "--jobs", -5], "--jobs is -5, but it must be a number of processes; 0 draws in .*"),
         (["pretrain", "c", "--lr", "nan"], "--lr is nan, but it must be a positive number"),

@@ -69,6 +69,7 @@ def benchmark(
     if seeds < 1:
         raise ConfigError("--seeds", seeds, "at least one is needed")
     from iem.workflows.evidence.benchmarking import Protocol, planned, run_all
+    from iem.workflows.running.engines import ENGINES
 
     if norms is not None:
         check_choice("--norms", norms, get_args(Norms))
@@ -82,6 +83,9 @@ def benchmark(
         if weight is not None:
             check_positive(option, weight, zero=True)
     check_jobs(jobs)
+    check_choice("--engine", engine, ENGINES)
+    if starts is not None and not Path(starts).is_dir():
+        raise ConfigError("--starts", str(starts), "there is no such folder; make students for it with iem teach")
     given = {"epochs": epochs, "hidden": hidden, "norms": norms, "average": average, "ke": ke, "te": te}
     protocol = Protocol.of(
         split=split,

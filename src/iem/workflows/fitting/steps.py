@@ -110,6 +110,8 @@ def fit_table(
             say(f"the student begins {begin} (--start none: with nothing)")
             if guide and guide.teacher.dim != begin.dim:
                 say(f"its way to the teacher's {guide.teacher.dim} features begins fresh")
+        if begin is None and start is None and preset != "paper" and isinstance(student, str):
+            say(f"the student {student} begins with fresh weights; iem teach makes a head start for it")
         if extra:
             say(str(extra))
         keys = table.keys + (extra.keys if extra else [])
