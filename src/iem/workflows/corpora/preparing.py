@@ -121,6 +121,8 @@ def _at_hand(inputs: Sequence[str]) -> Iterator[list[str]]:
     with TemporaryDirectory() as folder:
         kept = Path(folder) / "standard-input"
         if any(source in STANDARD_INPUT for source in inputs):
+            if sys.stdin is None:
+                raise TableError("standard input is closed; name a file")
             with kept.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         yield [str(kept) if source in STANDARD_INPUT else source for source in inputs]
