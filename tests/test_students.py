@@ -271,6 +271,7 @@ def test_nothing_falls_outside_the_vocabularies_of_hu(smiles):
 @pytest.mark.parametrize("name", ["gin", "gcn", "gat", "sage"])
 def test_students_with_the_features_of_hu_keep_the_contract_and_see_loops(name):
     check_student(f"{name}:features=hu,width=8,layers=2")
+    torch.manual_seed(0)  # of eight numbers a ReLU may let none pass
     network = build_student(f"{name}:features=hu,width=8,layers=1", dropout=0.0).eval()
     network(network.collate([network.featurize(parse("CCO"))])).square().sum().backward()
     assert network.bonds[0].tables[0].weight.grad.any(dim=1).nonzero().flatten().tolist() == [0, hu.LOOP]
