@@ -112,7 +112,26 @@ def prepare_corpus(
 ) -> None:
     """See ``iem.workflows.prepare``; the seed of the conformers is that of the sample."""
     with _at_hand(inputs) as files:
-        _prepare(files, out, exclude, limit, smiles, settings, shard_size, jobs, engine, address)
+        asked = _asked(files, exclude, limit, smiles, settings, shard_size)
+        with open_engine(engine, jobs=jobs, address=address) as tasks, _claimed(out, asked):
+            before = _manifest(out)
+            if before.get("settings") == asked and _is_whole(out, before):
+                molecules = plural(before["counts"]["molecules"], "molecule")
+                say(f"{out} is finished and undamaged: {molecules}; nothing to do")
+                return
+            for leftover in out.glob(PARTIAL):  # of a run that was killed while it wrote
+                leftover.unlink(missing_ok=True)
+            started = perf_counter()
+            forbidden = _skeletons(exclude, tasks)
+            read, highest = draw(_watched(stream_rows(files, smiles)), limit, settings.seed)
+            rows = (drawn(some, settings.seed, highest) for some in stream_rows(files, smiles))
+            shards = batches(_named(rows, tasks), shard_size, forbidden)
+            tally = _make_shards(out, shards, min(read, limit or read), settings, before.get("shards", {}), tasks)
+            if not tally.statuses:
+                raise TableError(f"no molecule is left of {plural(read, 'row')}: {tally.reason}")
+            _write_manifest(out, asked, tally)
+        say(_summary(tally, perf_counter() - started))
+        say(f"the corpus is in {out}; iem corpus {out} shows what is in it")
 
 
 @contextmanager
@@ -126,40 +145,6 @@ def _at_hand(inputs: Sequence[str]) -> Iterator[list[str]]:
             with kept.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
         yield [str(kept) if source in STANDARD_INPUT else source for source in inputs]
-
-
-def _prepare(
-    inputs: Sequence[str],
-    out: Path,
-    exclude: Sequence[str],
-    limit: int | None,
-    smiles: str | None,
-    settings: ConformerSettings,
-    shard_size: int,
-    jobs: int,
-    engine: str,
-    address: str | None,
-) -> None:
-    asked = _asked(inputs, exclude, limit, smiles, settings, shard_size)
-    with open_engine(engine, jobs=jobs, address=address) as tasks, _claimed(out, asked):
-        before = _manifest(out)
-        if before.get("settings") == asked and _is_whole(out, before):
-            molecules = plural(before["counts"]["molecules"], "molecule")
-            say(f"{out} is finished and undamaged: {molecules}; nothing to do")
-            return
-        for leftover in out.glob(PARTIAL):  # of a run that was killed while it wrote
-            leftover.unlink(missing_ok=True)
-        started = perf_counter()
-        forbidden = _skeletons(exclude, tasks)
-        read, highest = draw(_watched(stream_rows(inputs, smiles)), limit, settings.seed)
-        rows = (drawn(some, settings.seed, highest) for some in stream_rows(inputs, smiles))
-        shards = batches(_named(rows, tasks), shard_size, forbidden)
-        tally = _make_shards(out, shards, min(read, limit or read), settings, before.get("shards", {}), tasks)
-        if not tally.statuses:
-            raise TableError(f"no molecule is left of {plural(read, 'row')}: {tally.reason}")
-        _write_manifest(out, asked, tally)
-    say(_summary(tally, perf_counter() - started))
-    say(f"the corpus is in {out}; iem corpus {out} shows what is in it")
 
 
 @contextmanager
