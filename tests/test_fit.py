@@ -20,6 +20,7 @@ from iem.students.predictor import Predictor
 from iem.workflows.distillation import loop
 from iem.workflows.distillation.loop import Lesson, Molecules, outputs_of, train_student
 from iem.workflows.fitting import finishing, steps
+from iem.workflows.fitting.dividing import doubts
 from iem.workflows.fitting.estimate import drawing_seconds
 from iem.workflows.fitting.joining import better_of
 from iem.workflows.pictures.embed import load_teacher
@@ -350,8 +351,8 @@ def test_a_split_that_says_less_than_it_seems_to_is_told():
     labels = np.array([[1, np.nan, 1], [1, 2, 1], [1, np.nan, 0], [0, 4, 1]])
     targets = ["one class", "none", "fine"]
     table = SimpleNamespace(keys=["C", "C", "CC", "CCC"], labels=labels, targets=targets, task="classification")
-    shared, one, none = steps.doubts(table, Split(np.array([0, 2]), np.array([1]), np.array([3])))
+    shared, one, none = doubts(table, Split(np.array([0, 2]), np.array([1]), np.array([3])))
     assert shared.startswith("1 molecule in more than one part of the split")
     assert one.startswith("'one class' has only one class in the training part: nothing is learned of it")
     assert none.startswith("'none' has no label in the training part")
-    assert not steps.doubts(table, Split(np.array([0, 1, 2, 3]), np.array([], int), np.array([], int)))
+    assert not doubts(table, Split(np.array([0, 1, 2, 3]), np.array([], int), np.array([], int)))

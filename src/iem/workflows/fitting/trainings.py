@@ -108,6 +108,10 @@ class Study(NamedTuple):
         train = self.split.train
         return np.concatenate([train[shown([self.table.keys[row] for row in train], self.fraction, seed)], self.extra])
 
+    def shown_to_any(self, seeds: int) -> np.ndarray:
+        """Rows whose pictures the training with any seed sees, ascending."""
+        return np.unique(np.concatenate([self.shown(seed) for seed in range(seeds)]))
+
 
 def new_predictor(study: Study, seed: int) -> Predictor:
     """A student that begins where it should; weights that are fresh follow from the seed."""
