@@ -36,7 +36,7 @@ demo: $(VENV)/.iem  ## train on FreeSolv with and without pictures, predict, dra
 	&& echo "pictures:    demo/molecules.png"
 
 # Two at a time, one thread each; a process of tests takes some 2 GB.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test: $(VENV)/.dev  ## run all tests
 	$(PYTEST)
