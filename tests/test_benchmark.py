@@ -289,6 +289,7 @@ def test_differences_are_paired_and_corrected():
 def test_a_method_is_compared_with_the_student_alone_and_with_its_controls():
     begun = ["priors start", "priors start+shuffled", "priors start+priors"]
     assert opponents("priors start+iem") == begun
+    assert opponents("priors start+2d") == opponents("priors start+flat") == ["priors start", "priors start+priors"]
     assert opponents("priors start+te") == ["priors start"]
     assert opponents("priors start+shuffled") == ["priors start"]
     assert opponents("start") == opponents("images 5%") == opponents("te") == opponents("ecfp") == ["plain"]

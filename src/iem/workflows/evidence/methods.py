@@ -69,6 +69,18 @@ METHODS: dict[str, Method] = {
     "priors start+iem": Method(
         about="head start from the questions alone, both enhancers, 3D views", sees="3d", start="priors", **TAUGHT
     ),
+    "priors start+2d": Method(
+        about="head start from the questions alone, both enhancers, RDKit depictions",
+        sees="2d",
+        start="priors",
+        **TAUGHT,
+    ),
+    "priors start+flat": Method(
+        about="head start from the questions alone, both enhancers, flat ball-and-stick pictures",
+        sees="flat",
+        start="priors",
+        **TAUGHT,
+    ),
     "priors start+ke": Method(
         about="head start from the questions alone, knowledge enhancer", sees="3d", ke=True, start="priors"
     ),
