@@ -236,6 +236,28 @@ def test_a_damaged_result_and_an_empty_folder_are_named(tmp_path, capsys):
         Protocol.of(split="scafold", teacher="default", preset="default")
 
 
+def test_runs_of_a_newer_version_are_kept_and_left_out_of_the_tables(tmp_path, capsys):
+    """Two versions may share a folder: the older goes on, and loses nothing of what the newer has done."""
+    page = Path(__file__).parents[1] / "docs" / "results.jsonl"
+    line = json.loads(page.read_text(encoding="utf-8").splitlines()[0])
+    newer = line | {"key": "0" * 32, "settings": line["settings"] | {"method": "holograms"}}
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "1.json").write_text(json.dumps(newer))
+    assert main(["benchmark", "report", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "1 run of what this iem does not know (holograms): left out of the tables" in said
+    assert "holds no finished run that this iem knows" in said.splitlines()[-1]
+    (runs / "0.json").write_text(json.dumps(line))
+    assert main(["benchmark", "report", str(tmp_path)]) == 0
+    assert "1 run of what this iem does not know (holograms)" in capsys.readouterr().err
+    assert "holograms" not in (tmp_path / "results.md").read_text()
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 2
+    (runs / "2.json").write_text(json.dumps(line | {"settings": line["settings"] | {"method": ["plain"]}}))
+    with pytest.raises(ArtifactError, match=r"2\.json is no result of a run"):
+        read_results(tmp_path)
+
+
 def test_the_list_of_runs_does_nothing(small, protocol, tmp_path, capsys):
     run_all(
         planned("table2", ("freesolv",), (), ("plain",), 2),

@@ -26,7 +26,7 @@ from iem.workflows.evidence.comparing import (
     ranks,
 )
 from iem.workflows.evidence.methods import METHODS
-from iem.workflows.evidence.results import Row, read_results, rows_of, write_lines
+from iem.workflows.evidence.results import Row, read_results, rows_of, unknown, write_lines
 from iem.workflows.running.console import say
 
 STARTS = {"pictures": "a head start from pictures", "priors": "a head start from the prior questions alone"}
@@ -51,7 +51,16 @@ def write_report(results: Path, out: Path) -> None:
     runs = read_results(results)
     if not runs:
         raise ArtifactError(f"{results} holds no finished run; iem benchmark makes some")
-    rows, causes = rows_of(runs, results / "predictions" if results.is_dir() else None)
+    strange = unknown(runs)
+    known = [run for run in runs if strange.isdisjoint((run["settings"]["dataset"], run["settings"]["method"]))]
+    if strange:
+        say(
+            f"{plural(len(runs) - len(known), 'run')} of what this iem does not know ({', '.join(sorted(strange))}): "
+            "left out of the tables; report them with the newer iem that made them"
+        )
+    if not known:
+        raise ArtifactError(f"{results} holds no finished run that this iem knows; iem benchmark makes some")
+    rows, causes = rows_of(known, results / "predictions" if results.is_dir() else None)
     found, places = Findings.of(rows), ranks(rows)
     write_bytes(out / "results.md", markdown(found).encode(), parents=True)
     if out / "results.jsonl" != results:
@@ -68,8 +77,8 @@ def write_report(results: Path, out: Path) -> None:
         ],
         ranks=places,
         critical=critical_difference(len(places), places[0][2]) if places else None,
-        runs=len(runs),
-        hours=sum(run["seconds"] for run in runs) / 3600,
+        runs=len(known),
+        hours=sum(run["seconds"] for run in known) / 3600,
         causes=causes,
         versions=versions(),
     )

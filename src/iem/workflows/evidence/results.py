@@ -76,13 +76,19 @@ def read_results(out: Path) -> list[dict[str, Any]]:
 def _read(name: str, text: str) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(text)
-        places = [result["settings"][part] for part in NEEDED]
-        if places[0] not in DATASETS or places[2] not in METHODS:
-            raise KeyError(f"no table {places[0]!r} or no method {places[2]!r} in this version")
+        *names, seed = (result["settings"][part] for part in NEEDED)
+        if not isinstance(seed, int) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"{', '.join(NEEDED)} are {names}, {seed!r}")
         _ = result["test"], result["valid"], result["targets_dropped"], result["seconds"], result["key"]
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{name} is no result of a run ({error}); delete it and run it again") from error
     return result
+
+
+def unknown(results: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Tables and methods of runs that this version does not have; a newer one may have added its runs to the folder."""
+    tables = {result["settings"]["dataset"] for result in results}
+    return (tables - DATASETS.keys()) | ({result["settings"]["method"] for result in results} - METHODS.keys())
 
 
 def write_lines(out: Path, results: Sequence[Mapping[str, Any]]) -> None:
