@@ -93,6 +93,20 @@ def enhancers(found: Findings) -> str:
     return table(*lines)
 
 
+def pictures(found: Findings) -> str:
+    begun = {
+        "fresh": ("plain", "iem", "2d", "flat"),
+        "head start": (ALONE, TAUGHT, "priors start+2d", "priors start+flat"),
+    }
+    lines = [("", "weights", "labels alone", "3D views", "depictions", "flat")]
+    for name in TABLES:
+        for weights, ways in begun.items():
+            rows = [row_of(found, name, way) for way in ways]
+            if all(rows):
+                lines.append((DATASETS[name].title, weights, *(score(row, valid=True) for row in rows)))
+    return table(*lines)
+
+
 def architectures(found: Findings, alone: str, taught: str, heads: tuple[str, str]) -> str:
     names = {"gcn": "GCN", "gin": "GIN", "gat": "GAT", "sage": "GraphSAGE"}
     students = {f"{name}:readout=mean+norm": title for name, title in names.items()} | {"chemprop": "chemprop's"}
@@ -160,6 +174,7 @@ def front_page(found: Findings) -> str:
         ("docs/results.md", scores),
         ("docs/results.md", differences),
         ("docs/results.md", enhancers),
+        ("docs/results.md", pictures),
         ("docs/results.md", with_fresh_weights),
         ("docs/results.md", with_head_starts),
         ("docs/results.md", with_trees),
