@@ -3,7 +3,8 @@ r"""What frozen features know, alone and side by side: does a teacher see what a
     python benchmarks/probes.py esol freesolv --teacher pictures=TEACHER --start start=default --start more=STUDENT \\
         --sets start,pictures,start+pictures,start+~pictures,start+more,start+descriptors
 
-``--teacher NAME=FOLDER`` is a teacher's mean over its 3D views, ``--start NAME=FOLDER`` a student that ``iem teach``
+``--teacher NAME=FOLDER`` is a teacher's mean over its 3D views, ``NAME=FOLDER:2d`` its depiction's features and
+``NAME=FOLDER:flat`` those of the flat layout, ``--start NAME=FOLDER`` a student that ``iem teach``
 wrote, or ``default``; ``ecfp`` are ECFP4 counts, ``quick`` and ``descriptors`` RDKit's quick descriptors and all of
 them. ``~`` gives every molecule the features of another one. Each set of features, side by side and standardised over
 the training part, is given to a linear model; its strength is chosen on the validation part of the scaffold split.
@@ -30,7 +31,13 @@ from iem.students.starts import find_start
 from iem.workflows.inference.graphs import make_inputs
 from iem.workflows.measures.baselines import descriptors, fingerprints, probe_outputs
 from iem.workflows.measures.metrics import mean_score, scores
-from iem.workflows.pictures.embed import load_teacher
+from iem.workflows.pictures.embed import ImageTeacher, load_teacher
+
+
+def seen_by(text: str) -> ImageTeacher:
+    """A teacher from what the command line says of it: its folder, and behind a colon the kind of picture."""
+    folder, colon, view = text.rpartition(":")
+    return load_teacher(folder, view=view) if colon and view in ("3d", "2d", "flat") else load_teacher(text)
 
 
 def student_features(name: str, student: str, keys: Sequence[str]) -> np.ndarray:
@@ -59,7 +66,7 @@ def main() -> None:
     parser.add_argument("--sets", default="", help="with commas between; all features alone, if not given")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    teachers = {name: load_teacher(folder) for name, folder in options.teacher}
+    teachers = {name: seen_by(folder) for name, folder in options.teacher}
     wanted = options.sets.split(",") if options.sets else [name for name, _ in (*options.teacher, *options.start)]
     used = {name.removeprefix("~") for one in wanted for name in one.split("+")}
     found: dict[str, dict[str, list[float | None]]] = {}
