@@ -94,6 +94,13 @@ METHODS: dict[str, Method] = {
         shuffled=True,
         **TAUGHT,
     ),
+    "priors start+2d shuffled": Method(
+        about="head start from the questions alone, both enhancers, RDKit depictions of other molecules",
+        sees="2d",
+        start="priors",
+        shuffled=True,
+        **TAUGHT,
+    ),
     "priors start+priors": Method(
         about="head start from the questions alone, which stay as auxiliary tasks, no picture",
         start="priors",
