@@ -63,6 +63,15 @@ def test_five_lines_in_a_plain_loop(space):
     assert distiller.logits(net(graphs)).shape == LABELS.shape
 
 
+def test_it_shows_depictions_where_the_teacher_knows_them_and_what_it_is_told_to():
+    for view, wanted in ((None, "2d"), ("flat", "flat"), ("3d", "3d")):
+        seen = iem.load_teacher("default", view=wanted).embed(SMILES[:2], jobs=1)
+        distiller = iem.Distiller(SMILES[:2], dim=16, tasks=1, task="regression", teacher_view=view, jobs=1)
+        np.testing.assert_array_equal(distiller.features.numpy(), seen)
+    with pytest.raises(iem.IEMError, match="teacher_view is '4d', but it must be one of 3d, 2d, flat"):
+        iem.Distiller(SMILES[:2], dim=16, tasks=1, task="regression", teacher_view="4d")
+
+
 @pytest.mark.parametrize("space", ["raw", "roots"])
 def test_the_terms_are_equations_5_to_8(teacher_folder, space):
     distiller = made(teacher_folder, space=space)

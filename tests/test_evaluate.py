@@ -17,6 +17,7 @@ from iem.data.tables import read_table
 from iem.errors import ArtifactError
 from iem.nn.teacher import load_teacher
 from iem.records import Split
+from iem.workflows.pictures.embed import usual_view
 from iem.workflows.pretraining.evaluating import fingerprints, on_corpus, prior_errors, probe, retrieval, untrained
 from iem.workflows.pretraining.run import held_out_part
 
@@ -144,6 +145,9 @@ def test_a_packed_teacher_gives_the_same_features_from_files_of_half_the_size(tm
     assert load_teacher(tmp_path / "small", view="2d").card["digest"] != load_teacher(tmp_path / "small").card["digest"]
     sizes = [(tmp_path / name / artifact.WEIGHTS).stat().st_size for name in ("run", "small")]
     assert sizes[1] < 0.7 * sizes[0]
+    assert (usual_view(tmp_path / "small"), usual_view(tmp_path / "run")) == ("2d", "2d")
+    (tmp_path / "small" / "encoder_2d.safetensors").unlink()
+    assert usual_view(tmp_path / "small") == "3d"
     (tmp_path / "small" / "encoder_2d.safetensors").write_bytes(b"of another teacher")
     load_teacher(tmp_path / "small")  # does not need it
     with pytest.raises(ArtifactError, match=r"encoder_2d\.safetensors is damaged"):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import threading
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rdkit import Chem
+from rdkit.Chem import AllChem
 from sklearn.linear_model import Ridge
 
 import iem
@@ -105,7 +108,40 @@ def test_fit_shows_the_view_that_was_asked_for(table, both, tmp_path, monkeypatc
     assert status in words_of(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "run.json").read_text())["teacher_view"] == view
     with pytest.raises(iem.IEMError, match="holds a run with another teacher"):
-        iem.fit(table, out=tmp_path / "model", teacher=both, **QUICK)
+        iem.fit(table, out=tmp_path / "model", teacher=both, teacher_view="3d", **QUICK)
+
+
+@pytest.mark.parametrize(("options", "seen"), [({}, "2d"), ({"preset": "paper"}, "3d"), ({"teacher_view": "3d"}, "3d")])
+def test_depictions_are_shown_unless_the_paper_or_somebody_says_otherwise(table, both, tmp_path, options, seen):
+    iem.fit(table, out=tmp_path / "model", teacher=both, **QUICK, **options)
+    assert json.loads((tmp_path / "model" / "run.json").read_text())["teacher_view"] == seen
+    page = words_of(tmp_path / "model")
+    assert ("A teacher was shown the 2D depiction" in page) == ("drawn as a 2D depiction" in page) == (seen == "2d")
+
+
+def test_a_teacher_without_a_2d_encoder_is_shown_conformers(table, teacher_folder, tmp_path):
+    iem.fit(table, out=tmp_path / "model", teacher=teacher_folder, **QUICK)
+    assert json.loads((tmp_path / "model" / "run.json").read_text())["teacher_view"] == "3d"
+    iem.fit(table, out=tmp_path / "alone", teacher="none", **QUICK)
+    assert json.loads((tmp_path / "alone" / "run.json").read_text())["teacher_view"] is None
+
+
+def test_coordinates_that_nobody_looks_at_are_spoken_of(table, both, tmp_path, capsys):
+    with Chem.SDWriter(os.fspath(tmp_path / "table.sdf")) as file:
+        for row in table.itertuples():
+            mol = Chem.AddHs(Chem.MolFromSmiles(row.smiles))
+            AllChem.EmbedMolecule(mol, randomSeed=0)
+            mol.SetProp("size", str(row.size))
+            mol.SetProp("part", row.part)
+            file.write(mol)
+    told = "the teacher sees depictions, not the coordinates of table.sdf; --teacher-view 3d shows it these"
+    for name, options, says in [
+        ("usual", {}, True),
+        ("2d", {"teacher_view": "2d"}, False),
+        ("3d", {"preset": "paper"}, False),
+    ]:
+        iem.fit(tmp_path / "table.sdf", out=tmp_path / name, teacher=both, **QUICK, **options)
+        assert (told in " ".join(capsys.readouterr().err.split())) == says, name
 
 
 def test_a_teacher_without_a_2d_encoder_is_refused(table, teacher_folder, tmp_path):

@@ -32,7 +32,7 @@ class _Estimator(BaseEstimator):
         student: str | None = None,
         start: str | None = None,
         teacher: str = "default",
-        teacher_view: View = "3d",
+        teacher_view: View | None = None,
         image_fraction: float = 1.0,
         unlabelled: Any = None,
         transductive: bool = False,

@@ -64,6 +64,23 @@ def find(name: str | Path) -> Path:
     )
 
 
+def views_of(folder: Path) -> list[str]:
+    """The views that the teacher in a folder has an encoder for; of a packed one, that of depictions may be left out.
+
+    Raises:
+        ArtifactError: not a teacher, or damaged.
+    """
+    card = artifact.read_card(folder, kind="teacher")
+    parts = {view: _part(view) for view in card.get("views", ())}
+    apart = card.get("further", {})
+    return [view for view, part in parts.items() if part not in apart or (folder / part).is_file()]
+
+
+def _part(view: str) -> str:
+    """The file of a packed teacher that holds the encoder of this view, if it is not among the others."""
+    return f"encoder_{view}.safetensors"
+
+
 def load_teacher(folder: Path, *, view: str = "3d") -> Teacher:
     """The teacher of one kind of picture from a folder that ``iem pretrain`` wrote.
 
@@ -81,7 +98,7 @@ def load_teacher(folder: Path, *, view: str = "3d") -> Teacher:
             f"the teacher in {folder} has no {view} encoder, only {' and '.join(card['views'])}; choose that view, or "
             "a teacher with both, as iem pretrain writes them"
         )
-    if (part := f"encoder_{view}.safetensors") in card.get("further", {}):
+    if (part := _part(view)) in card.get("further", {}):
         tensors |= artifact.load(folder, kind="teacher", part=part)[0]
         card |= {"digest": card["further"][part]}
     encoder = ImageEncoder(card["architecture"])

@@ -16,6 +16,13 @@ STATUS_WORDS = {
 }
 """What a conformer status says; any other is the reason why a molecule has no picture."""
 
+VIEWS = {
+    "3d": "views of a 3D conformer",
+    "2d": "the 2D depiction",
+    "flat": "the flat layout in ball-and-stick style",
+}
+"""What a teacher sees."""
+
 
 def decimals(value: float) -> int:
     """Digits after the point that leave about four figures to read."""

@@ -45,7 +45,7 @@ def fit(
     student: Any = None,  # str, or a factory in Python
     start: str | None = None,
     teacher: str = "default",
-    teacher_view: View = "3d",
+    teacher_view: View | None = None,
     image_fraction: float = 1.0,
     unlabelled: Any = None,  # str, Path or pandas.DataFrame
     transductive: bool = False,
@@ -73,10 +73,9 @@ def fit(
 ) -> dict[str, Any]:
     """Train a graph network on a table of molecules, with a teacher that looks at their pictures.
 
-    Molecules of the training part are embedded in 3D, drawn from four sides and shown to a frozen image teacher,
-    whose knowledge is distilled into the graph network. The weights with the best validation score are kept, and the
-    test part is scored once. Predicting needs neither pictures nor the teacher. Interrupted, the same command goes on
-    where it was.
+    Molecules of the training part are drawn and shown to a frozen image teacher, whose knowledge is distilled into
+    the graph network. The weights with the best validation score are kept, and the test part is scored once. Predicting
+    needs neither pictures nor the teacher. Interrupted, the same command goes on where it was.
 
     OUT receives the model, metrics.json, predictions.csv (test part), splits.json, rejected.csv and report.html.
 
@@ -96,8 +95,8 @@ def fit(
             "iem teach" wrote [default, where there is one; paper: none].
         teacher: "default" (comes with iem), a folder that "iem pretrain" wrote, "none", or "priors": no picture at all,
             but the prior questions as further tasks of weight --ke, answered from the molecule itself.
-        teacher_view: What the teacher sees (Table 4): "3d" views of a conformer, the "2d" depiction (for a teacher that
-            has a 2D encoder), or the "flat" layout in ball-and-stick style.
+        teacher_view: What the teacher sees (Table 4): the "2d" depiction, "3d" views of a conformer, or the "flat"
+            layout in ball-and-stick style [2d, if the teacher has an encoder for it, or else 3d; paper: 3d].
         image_fraction: Share of the molecules to learn from that have pictures, above 0 to 1, drawn by seed (Table 5).
         unlabelled: Table or list of molecules without labels that learn along from their pictures, one for each
             labelled one in a step; those of the validation and test part are left out.
@@ -140,7 +139,7 @@ def fit(
     """
     guidance = Guidance(
         teacher=teacher,
-        view=teacher_view,
+        view=teacher_view or ("3d" if preset == "paper" and teacher not in PICTURELESS else None),
         fraction=image_fraction,
         unlabelled=unlabelled,
         transductive=transductive,

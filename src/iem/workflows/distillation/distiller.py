@@ -14,8 +14,8 @@ from iem.losses.terms import Loss, weigh
 from iem.nn.scale import FeatureScale
 from iem.students.predictor import task_head
 from iem.workflows.distillation.lessons import FeatureJudge, lesson_terms
-from iem.workflows.distillation.recipe import Space
-from iem.workflows.pictures.embed import load_teacher
+from iem.workflows.distillation.recipe import Space, View
+from iem.workflows.pictures.embed import load_teacher, usual_view
 from iem.workflows.settings import check_choice, check_positive
 
 
@@ -33,6 +33,8 @@ class Distiller(nn.Module):
         tasks: number of targets.
         task: ``classification`` or ``regression`` (labels in any unit: standardise them as you like).
         teacher: name or folder.
+        teacher_view: what the teacher sees: the ``2d`` depiction, ``3d`` views of a conformer, or the ``flat`` layout
+            in ball-and-stick style; the depiction if not given and it has an encoder for it, or else 3D views.
         ke: λ_KE.
         te: λ_TE.
         space: where the network and the teacher meet, as in ``iem.fit``: at square ``roots`` of the teacher's features
@@ -60,6 +62,7 @@ class Distiller(nn.Module):
         tasks: int,
         task: Literal["classification", "regression"],
         teacher: str = "default",
+        teacher_view: View | None = None,
         ke: float = 0.1,
         te: float = 0.1,
         space: Space = "raw",
@@ -72,7 +75,9 @@ class Distiller(nn.Module):
         for name, number in (("dim", dim), ("tasks", tasks)):
             check_positive(name, number, whole=True)
         keys = [canonical(parse(text)) for text in smiles]
-        guide = load_teacher(teacher)
+        if teacher_view is not None:
+            check_choice("teacher_view", teacher_view, get_args(View))
+        guide = load_teacher(teacher, view=teacher_view or usual_view(teacher))
         features, _ = guide.features(keys, jobs=jobs)
         seen = features[~np.isnan(features).any(axis=1)]
         if not len(seen):

@@ -65,7 +65,8 @@ class Guidance:
 
     teacher: str = "default"
     """Name or folder, ``none``, or ``priors``: the prior questions, answered from the molecules themselves."""
-    view: View = "3d"
+    view: View | None = None
+    """None is what the teacher is best asked by: the depiction, if it has an encoder for it."""
     fraction: float = 1.0
     """Of the different molecules to learn from that have pictures."""
     unlabelled: Any = None
@@ -74,12 +75,13 @@ class Guidance:
     """Molecules of the validation and test part may be among them."""
 
     def __post_init__(self) -> None:
-        check_choice("--teacher-view", self.view, get_args(View))
+        if self.view is not None:
+            check_choice("--teacher-view", self.view, get_args(View))
         if not 0 < self.fraction <= 1:
             raise ConfigError("--image-fraction", self.fraction, "it must be more than 0 and at most 1")
         if self.teacher in PICTURELESS:
             rule = f"--teacher {self.teacher} shows no pictures; leave out one of the two"
-            if self.view != "3d":
+            if self.view is not None:
                 raise ConfigError("--teacher-view", self.view, rule)
             if self.fraction != 1:
                 raise ConfigError("--image-fraction", self.fraction, rule)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from joblib import effective_n_jobs
 
-from iem.report.text import plural
+from iem.report.text import VIEWS, plural
 from iem.students.base import STUDENTS, Student
 from iem.workflows.distillation.recipe import TRIALS
 from iem.workflows.fitting.estimate import drawing_seconds, words
@@ -34,7 +34,8 @@ def announce(study: Study, trainings: int, at_a_time: int, epoch: float, seeds: 
     if study.guide is not None:
         keys = np.array(study.keys, dtype=object)[study.shown_to_any(seeds)].tolist()
         seconds = drawing_seconds(study.guide, keys, study.geometries, jobs)
-        steps.append(f"show {len(keys):,} molecules to the teacher ({words(seconds)})")
+        shown = f"{VIEWS[study.guide.view]} of {plural(len(keys), 'molecule')}"
+        steps.append(f"show {shown} to the teacher ({words(seconds)})")
         total += seconds
     count = plural(trainings + trials, "training")
     beside = f" ({plural(seeds, 'training')} less with --no-compare)" * (trainings > seeds)

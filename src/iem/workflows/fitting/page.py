@@ -17,6 +17,7 @@ from iem.files import write_bytes
 from iem.render.depiction import Depiction
 from iem.report.figures import Curve
 from iem.report.html import ReportContent, page
+from iem.report.text import VIEWS
 from iem.workflows.distillation.loop import pictured
 from iem.workflows.running.console import as_typed
 
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 TOGETHER = "network and trees together"
 PICTURED = 6
 """Molecules whose pictures are shown."""
-VIEWS = {
-    "3d": "views of a 3D conformer",
-    "2d": "the 2D depiction",
-    "flat": "the flat layout in ball-and-stick style",
-}
 
 
 def write_fit_report(
@@ -93,7 +89,7 @@ def write_fit_report(
         predicts=predicts,
         standing=[sentence for sentence in standing if sentence],
         aid=study.aid,
-        lessons=lessons(study, settings["teacher_view"]),
+        lessons=lessons(study),
         rows=metrics["rows"],
         notes=table.notes,
         rejected=table.rejected,
@@ -112,13 +108,15 @@ def write_fit_report(
     write_bytes(path, page(content).encode())
 
 
-def lessons(study: "Study", view: str) -> list[str]:
+def lessons(study: "Study") -> list[str]:
     """What the student learned from besides labels, in sentences."""
     recipe, found = study.recipe, []
     if study.start is not None:
         found.append(f"It begins, with a teacher or without, {study.start}.")
     if study.guide is not None:
-        found.append(f"A teacher was shown {VIEWS[view]}; its weights are λ_KE {recipe.ke} and λ_TE {recipe.te}.")
+        found.append(
+            f"A teacher was shown {VIEWS[study.guide.view]}; its weights are λ_KE {recipe.ke} and λ_TE {recipe.te}."
+        )
         if study.fraction < 1:
             share = f"{study.fraction:.4g} of the different molecules to learn from"
             found.append(f"Pictures of {share} were used; each seed draws which.")
@@ -133,7 +131,7 @@ def lessons(study: "Study", view: str) -> list[str]:
 
 
 def pictures(study: "Study") -> list[tuple[bytes, str]]:
-    """Depiction and views of some training molecules, as the teacher saw them, in one strip each."""
+    """Some training molecules: a strip of the depiction and, if it saw others, the pictures that the teacher saw."""
     if study.guide is None:
         return []
     strips = []
@@ -143,8 +141,10 @@ def pictures(study: "Study") -> list[tuple[bytes, str]]:
         drawn = study.guide.artist(key, study.table.geometries.get(key))
         if drawn.pictures is None:
             continue
-        flat = Depiction(drawn.pictures.shape[1])(parse(key))
+        strip = list(drawn.pictures)
+        if study.guide.view != "2d":  # whose only picture it is
+            strip.insert(0, Depiction(drawn.pictures.shape[1])(parse(key)))
         buffer = io.BytesIO()
-        Image.fromarray(np.concatenate([flat, *drawn.pictures], axis=1)).save(buffer, "PNG", optimize=True)
+        Image.fromarray(np.concatenate(strip, axis=1)).save(buffer, "PNG", optimize=True)
         strips.append((buffer.getvalue(), f"{study.table.smiles[row]} ({drawn.note})"))
     return strips

@@ -30,7 +30,7 @@ from iem.workflows.fitting.dividing import divide
 from iem.workflows.fitting.estimate import epoch_seconds
 from iem.workflows.fitting.finishing import finish
 from iem.workflows.fitting.trainings import ARMS, Study, Task, new_predictor, searched, train_all
-from iem.workflows.pictures.embed import ImageTeacher, load_teacher
+from iem.workflows.pictures.embed import ImageTeacher, load_teacher, usual_view
 from iem.workflows.pretraining.questions import ASKED, Answers, answered
 from iem.workflows.running.console import progress, say
 from iem.workflows.running.folders import open_run
@@ -64,7 +64,8 @@ def fit_table(
         raise ConfigError("--compare", True, "there is nothing to compare without a teacher; leave out --teacher none")
     build_student(student, dropout=recipe.dropout)
     begin = begin_of(start, student, preset)
-    guide = None if teacher in PICTURELESS else load_teacher(teacher, view=guidance.view)
+    view = None if teacher in PICTURELESS else guidance.view or usual_view(teacher)
+    guide = None if view is None else load_teacher(teacher, view=view)
     exclude = () if split in ("scaffold", "random") else (split,)
     table = read_table(source, smiles=smiles, targets=targets, task=asked, require_labels=True, exclude=exclude)
     task: Task = "classification" if table.task == "classification" else "regression"
@@ -82,7 +83,7 @@ def fit_table(
         "student": name_of(student),
         "start": begin.digest[:16] if begin else "none",
         "teacher": str(teacher) if guide is None else artifact_of(guide),
-        "teacher_view": guidance.view,
+        "teacher_view": view,
         "image_fraction": guidance.fraction,
         "unlabelled": extra.digest if extra else None,
         "transductive": guidance.transductive,
@@ -111,6 +112,8 @@ def fit_table(
                 say(f"its way to the teacher's {guide.teacher.dim} features begins fresh")
         if begin is None and start is None and preset != "paper" and isinstance(student, str):
             say(f"the student {student} begins with fresh weights; iem teach makes a head start for it")
+        if view == "2d" and guidance.view is None and table.geometries:
+            say(f"the teacher sees depictions, not the coordinates of {table.name}; --teacher-view 3d shows it these")
         if extra:
             say(str(extra))
         keys = table.keys + (extra.keys if extra else [])

@@ -74,7 +74,7 @@ class Layout(NamedTuple):
         return Drawn(smiles, self.renderer(flat, rotations(self.view_set)), "layout")
 
 
-class Flat(NamedTuple):
+class Depicted(NamedTuple):
     """Draws the 2D depiction of a molecule; needs no conformer."""
 
     depiction: Depiction
@@ -87,6 +87,6 @@ class Flat(NamedTuple):
         return Drawn(smiles, self.depiction(parse(smiles))[None], "depiction")
 
 
-def draw_some(artist: Spatial | Layout | Flat, chunk: Sequence[tuple[str, Coordinates]]) -> list[Drawn]:
+def draw_some(artist: Spatial | Layout | Depicted, chunk: Sequence[tuple[str, Coordinates]]) -> list[Drawn]:
     """Pictures of several molecules, for one worker."""
     return [artist(smiles, geometry) for smiles, geometry in chunk]

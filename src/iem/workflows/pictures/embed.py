@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 import torch
@@ -13,12 +13,12 @@ from iem.chem.conformers import ConformerSettings
 from iem.chem.kept import ConformerBank
 from iem.chem.molecules import canonical, parse
 from iem.errors import MoleculeError
-from iem.nn.teacher import Teacher, find
+from iem.nn.teacher import Teacher, find, views_of
 from iem.nn.teacher import load_teacher as load_folder
 from iem.records import Geometry
 from iem.render.ballstick import BallStick
 from iem.render.depiction import Depiction
-from iem.workflows.pictures.artists import Coordinates, Drawn, Flat, Layout, Spatial, draw_some
+from iem.workflows.pictures.artists import Coordinates, Depicted, Drawn, Layout, Spatial, draw_some
 from iem.workflows.running.console import progress
 from iem.workflows.running.engines import in_order, open_engine
 
@@ -36,18 +36,19 @@ class ImageTeacher:
         flat: the encoder of 3D views is shown the flat layout in ball-and-stick style.
     """
 
-    artist: Spatial | Layout | Flat
+    artist: Spatial | Layout | Depicted
 
     def __init__(self, teacher: Teacher, *, conformers: ConformerSettings | None = None, flat: bool = False) -> None:
         self.teacher, card = teacher, teacher.card
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         """Where pictures are looked at; the heads are left to whoever uses them."""
         if card["view"] == "2d":
-            self.artist = Flat(Depiction(card["size"]))
+            self.artist = Depicted(Depiction(card["size"]))
         elif flat:
             self.artist = Layout(BallStick(card["size"]), card["view_set"])
         else:
             self.artist = Spatial(BallStick(card["size"]), card["view_set"], conformers or ConformerSettings())
+        self.view: str = "flat" if flat else card["view"]
         self.teacher.encoder.to(self.device)
         self.causes = (card["digest"], card["view"], self.artist.signature)
         """Everything that its features depend on, besides the molecule."""
@@ -154,3 +155,15 @@ def load_teacher(name: str | Path = "default", *, view: str = "3d") -> ImageTeac
         ArtifactError: no such teacher, a damaged one, or one without the encoder.
     """
     return ImageTeacher(load_folder(find(name), view="3d" if view == "flat" else view), flat=view == "flat")
+
+
+def usual_view(name: str | Path) -> Literal["2d", "3d"]:
+    """What a teacher is shown where nobody says: depictions, if it has an encoder for them, or else 3D views.
+
+    Depictions teach graph networks as well, cost a seventh to a twentieth, and need no conformer (``docs/results.md``,
+    Which pictures).
+
+    Raises:
+        ArtifactError: no such teacher, or a damaged one.
+    """
+    return "2d" if "2d" in views_of(find(name)) else "3d"
