@@ -348,9 +348,9 @@ def test_the_summary_says_what_pictures_change_and_what_the_control_does():
         for way, base, scale in zip(("plain", "iem", "shuffled"), values, (1, 2, 3), strict=True)
     ]
     said = summary(Findings.of(rows))
-    assert "Pictures against the student alone: of 2 comparisons 2 came out better; 2 got better and 0 worse" in said
+    assert "3D views against the student alone: of 2 comparisons 2 came out better; 2 got better and 0 worse" in said
     assert "Mean change of ROC-AUC: +3.1 points over 2 comparisons." in said
-    assert "Pictures against 'both enhancers, pictures of other molecules': of 2 comparisons 1 came out better" in said
+    assert "3D views against 'both enhancers, pictures of other molecules': of 2 comparisons 1 came out better" in said
 
 
 def test_committed_lines_make_a_report_again(tmp_path, capsys):
@@ -359,7 +359,7 @@ def test_committed_lines_make_a_report_again(tmp_path, capsys):
     assert main(["benchmark", "report", str(lines)]) == 0
     again = tmp_path / "results" / "results.jsonl"
     assert sorted(again.read_text().splitlines()) == sorted(lines.read_text().splitlines())
-    assert "Pictures after a head start" in (tmp_path / "results" / "results.md").read_text()
+    assert "3D views after a head start" in (tmp_path / "results" / "results.md").read_text()
     assert "With or without?" in (tmp_path / "results" / "report.html").read_text()
     lines.write_text(lines.read_text() + "{}\n")
     capsys.readouterr()

@@ -12,8 +12,6 @@ from iem.workflows.evidence.results import Row
 
 ALONE = {"none": "plain", "pictures": "start", "priors": "priors start"}
 """The student alone, by where it begins."""
-BOTH = {"none": "iem", "pictures": "start+iem", "priors": "priors start+iem"}
-"""The student with both enhancers, by where it begins."""
 LEAST = 3
 """Seeds from which a difference is tested."""
 
@@ -71,6 +69,20 @@ def opponents(name: str) -> list[str]:
     if name == alone:
         return ["plain"]
     return [alone, *(other for other, control in METHODS.items() if _is_control(control, method))]
+
+
+def taught_after(start: str) -> list[str]:
+    """The methods that show a student the right pictures of all molecules with both enhancers, by where it begins.
+
+    Example:
+        >>> taught_after("priors")
+        ['priors start+iem', 'priors start+2d', 'priors start+flat']
+    """
+    return [
+        name
+        for name, method in METHODS.items()
+        if method.shows_pictures and method.share == 1 and method.ke and method.te and method.start == start
+    ]
 
 
 def _is_control(control: Method, method: Method) -> bool:

@@ -15,7 +15,6 @@ from iem.report.benchmark import BenchmarkContent, benchmark_page
 from iem.report.text import plural
 from iem.workflows.evidence.comparing import (
     ALONE,
-    BOTH,
     Choice,
     Gap,
     Interval,
@@ -24,12 +23,14 @@ from iem.workflows.evidence.comparing import (
     gaps_of,
     opponents,
     ranks,
+    taught_after,
 )
 from iem.workflows.evidence.methods import METHODS
 from iem.workflows.evidence.results import Row, read_results, rows_of, unknown, write_lines
 from iem.workflows.running.console import say
 
 STARTS = {"pictures": "a head start from pictures", "priors": "a head start from the prior questions alone"}
+PICTURES = {"3d": "3D views", "2d": "depictions", "flat": "flat pictures"}
 """What is said of them in a summary."""
 
 
@@ -94,18 +95,21 @@ def summary(found: Findings) -> str:
         after = f" after {STARTS[start]}" if start in STARTS else ""
         if gaps := [gap for gap in found.gaps if gap.method == alone]:
             sentences.append(f"{STARTS[start].capitalize()} against none: {_counted(gaps)}")
-        for against in opponents(BOTH[start]):
-            if gaps := [gap for gap in found.gaps if (gap.method, gap.against) == (BOTH[start], against)]:
-                whom = "the student alone" if against == alone else f"{METHODS[against].about!r}"
-                sentences.append(f"Pictures{after} against {whom}: {_counted(gaps)}")
-        some = [one for one in found.choices if one.taught.method == BOTH[start] and one.taught.is_classification]
-        if len(some) > 1 and len({one.taught.student for one in some}) == 1:
-            parts = ([one.alone for one in some], [one.taught for one in some], [one.chosen for one in some])
-            means = [f"{100 * np.mean([row.mean for row in part]):.1f}" for part in parts]
-            sentences.append(
-                f"Mean ROC-AUC of {plural(len(some), 'table')}{after}: {means[0]} alone, {means[1]} with pictures, "
-                f"{means[2]} with whichever has the better validation score."
-            )
+        for taught in taught_after(start):
+            pictures = PICTURES[METHODS[taught].sees]
+            name = pictures[0].upper() + pictures[1:]
+            for against in opponents(taught):
+                if gaps := [gap for gap in found.gaps if (gap.method, gap.against) == (taught, against)]:
+                    whom = "the student alone" if against == alone else f"{METHODS[against].about!r}"
+                    sentences.append(f"{name}{after} against {whom}: {_counted(gaps)}")
+            some = [one for one in found.choices if one.taught.method == taught and one.taught.is_classification]
+            if len(some) > 1 and len({one.taught.student for one in some}) == 1:
+                parts = ([one.alone for one in some], [one.taught for one in some], [one.chosen for one in some])
+                means = [f"{100 * np.mean([row.mean for row in part]):.1f}" for part in parts]
+                sentences.append(
+                    f"Mean ROC-AUC of {plural(len(some), 'table')}{after}: {means[0]} alone, {means[1]} with {pictures}"
+                    f", {means[2]} with whichever has the better validation score."
+                )
     return " ".join(sentences) or f"{plural(len(found.rows), 'score')}; nothing to compare with the student alone yet."
 
 
