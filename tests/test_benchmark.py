@@ -348,12 +348,15 @@ def test_the_summary_says_what_pictures_change_and_what_the_control_does():
         for table, values in (("bace", (0.7, 0.72, 0.71)), ("bbbp", (0.6, 0.64, 0.66)))
         for way, base, scale in zip(("plain", "iem", "shuffled"), values, (1, 2, 3), strict=True)
     ]
-    said = summary(Findings.of(rows))
-    assert "3D views against the student alone: of 2 comparisons 2 came out better; 2 got better and 0 worse" in said
+    views = summary(Findings.of(rows))
+    said = views.replace("Views of a 3D conformer against", "Pictures against")
+    assert said != views
+    assert "Pictures against the student alone: of 2 comparisons 2 came out better; 2 got better and 0 worse" in said
     assert "Mean change of ROC-AUC: +3.1 points over 2 comparisons." in said
-    assert "3D views against 'both enhancers, pictures of other molecules': of 2 comparisons 1 came out better" in said
+    assert "Pictures against 'both enhancers, pictures of other molecules': of 2 comparisons 1 came out better" in said
     flat = [row._replace(method="2d") if row.method == "iem" else row for row in rows]
-    assert "Depictions against the student alone: of 2 comparisons 2 came out better" in summary(Findings.of(flat))
+    words = summary(Findings.of(flat))
+    assert "The 2D depiction against the student alone: of 2 comparisons 2 came out better" in words
 
 
 def test_committed_lines_make_a_report_again(tmp_path, capsys):
@@ -362,7 +365,7 @@ def test_committed_lines_make_a_report_again(tmp_path, capsys):
     assert main(["benchmark", "report", str(lines)]) == 0
     again = tmp_path / "results" / "results.jsonl"
     assert sorted(again.read_text().splitlines()) == sorted(lines.read_text().splitlines())
-    assert "3D views after a head start" in (tmp_path / "results" / "results.md").read_text()
+    assert "Views of a 3D conformer after a head start" in (tmp_path / "results" / "results.md").read_text()
     assert "With or without?" in (tmp_path / "results" / "report.html").read_text()
     lines.write_text(lines.read_text() + "{}\n")
     capsys.readouterr()

@@ -12,7 +12,7 @@ from iem.data.published import reported
 from iem.errors import ArtifactError
 from iem.files import write_bytes
 from iem.report.benchmark import BenchmarkContent, benchmark_page
-from iem.report.text import plural
+from iem.report.text import VIEWS, plural
 from iem.workflows.evidence.comparing import (
     ALONE,
     Choice,
@@ -30,7 +30,6 @@ from iem.workflows.evidence.results import Row, read_results, rows_of, unknown, 
 from iem.workflows.running.console import say
 
 STARTS = {"pictures": "a head start from pictures", "priors": "a head start from the prior questions alone"}
-PICTURES = {"3d": "3D views", "2d": "depictions", "flat": "flat pictures"}
 """What is said of them in a summary."""
 
 
@@ -96,7 +95,7 @@ def summary(found: Findings) -> str:
         if gaps := [gap for gap in found.gaps if gap.method == alone]:
             sentences.append(f"{STARTS[start].capitalize()} against none: {_counted(gaps)}")
         for taught in taught_after(start):
-            pictures = PICTURES[METHODS[taught].sees]
+            pictures = VIEWS[METHODS[taught].sees]
             name = pictures[0].upper() + pictures[1:]
             for against in opponents(taught):
                 if gaps := [gap for gap in found.gaps if (gap.method, gap.against) == (taught, against)]:
