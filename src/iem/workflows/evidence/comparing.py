@@ -38,7 +38,8 @@ class Gap(NamedTuple):
     valid: Interval | None
     """The same on the validation part; None where that has no score."""
     p: float
-    """Of the test part: two-sided paired t-test, after Holm's correction over all differences of the page."""
+    """Of the test part: two-sided paired t-test, corrected (Holm) for the tables, students and splits of the same
+    question, this method against this other."""
     beyond: bool
     """Better than the mean of the other by more than its standard deviation, as the paper counts."""
 
@@ -116,8 +117,19 @@ def gaps_of(rows: Iterable[Row]) -> list[Gap]:
             found.append(
                 Gap(row.dataset, row.student, row.method, against, row.split, len(common), test, valid, p, beyond)
             )
-    corrected = holm([gap.p for gap in found])
-    return [gap._replace(p=p) for gap, p in zip(found, corrected, strict=True)]
+    return _corrected(found)
+
+
+def _corrected(gaps: Sequence[Gap]) -> list[Gap]:
+    """In the same order, p corrected within each question: more questions on a page do not weaken the answers."""
+    questions: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, gap in enumerate(gaps):
+        questions[gap.method, gap.against].append(place)
+    found = list(gaps)
+    for places in questions.values():
+        for place, p in zip(places, holm([gaps[place].p for place in places]), strict=True):
+            found[place] = gaps[place]._replace(p=p)
+    return found
 
 
 def _paired(
