@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format format-check lint types layers docs clean
+.PHONY: help demo test quick extra check format format-check lint types layers docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: $(VENV)/.dev  ## run all tests
 
 quick: $(VENV)/.dev  ## run the tests that take less than ten seconds each
 	$(PYTEST) -m "not slow"
+
+extra: $(VENV)/.dev  ## run the tests that `make test` leaves out: the splits of the largest tables, say after an update of RDKit
+	$(PYTEST) -m extra
 
 check: format-check lint types layers test docs  ## everything that must hold before a change is merged
 

