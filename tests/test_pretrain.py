@@ -41,10 +41,11 @@ from iem.workflows.pretraining.schedules import open_rounds, schedule_of, stable
 from iem.workflows.running.checkpoint import Checkpoints
 from iem.workflows.running.trainer import run_to_end
 
-TINY = replace(PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, coarse=0.4)
-
-
-OPEN = replace(TINY, coarse=0.0, schedule="warmup-stable-decay")
+TINY = replace(
+    PRESETS["default"], encoder="test_resnet", size=32, visits=48, round=16, batch_size=8, schedule="one-cycle"
+)
+"""Its length is fixed from the beginning."""
+OPEN = replace(TINY, schedule="warmup-stable-decay")
 """Its length is left open."""
 
 
@@ -169,16 +170,6 @@ def test_processes_share_the_batches_of_one():
     shares = [batches(2, rank=rank, ranks=4) for rank in range(4)]
     assert [set(chain(*parts)) for parts in zip(*shares, strict=True)] == alone
     assert all(len(one & other) == 0 for one, other in zip(shares[0], shares[1], strict=True))
-
-
-def test_a_training_may_begin_with_coarse_pictures_and_is_always_judged_by_fine_ones(corpus):
-    learn, judge = loaders(replace(TINY, size=48), Corpus(corpus), np.arange(20), np.arange(20, 25), seed=0, jobs=0)
-    sizes = []
-    for number in range(3):
-        learn.sampler.set_epoch(number)
-        sizes.append({side for batch in learn for side in (*batch["flat"].shape[1:3], *batch["views"].shape[2:4])})
-    assert sizes == [{32}, {48}, {48}]
-    assert {batch["views"].shape[2] for batch in judge} == {48}
 
 
 def test_five_tasks_are_equations_1_to_3(corpus):
@@ -342,9 +333,9 @@ def test_the_learning_rate_rises_stays_and_falls():
     assert rates[10:] == pytest.approx([1 - math.sqrt(step / 10) for step in range(11)])
     assert [open_rounds(replace(OPEN, visits=16 * rounds)) for rounds in (1, 2, 3, 5, 6, 10)] == [0, 1, 2, 4, 4, 8]
 
-    assert (TINY.schedule, TINY.coarse, open_rounds(TINY)) == ("warmup-stable-decay", 0.4, 0)
+    assert open_rounds(TINY) == 0
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = schedule_of(replace(TINY, visits=1_600, batch_size=16), optimizer)
+    schedule = schedule_of(replace(OPEN, visits=1_600, batch_size=16), optimizer)
     rates = []
     for _ in range(100):
         rates.append(optimizer.param_groups[0]["lr"])

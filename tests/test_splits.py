@@ -131,7 +131,7 @@ def test_digest_tells_splits_apart() -> None:
     assert len(digest(one)) == 16
 
 
-BIG = {"malaria": [pytest.mark.slow]} | dict.fromkeys(("muv", "hiv", "cep"), [pytest.mark.slow, pytest.mark.extra])
+BIG = {"malaria": (pytest.mark.slow,)} | dict.fromkeys(("muv", "hiv", "cep"), (pytest.mark.slow, pytest.mark.extra))
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=BIG.get(name, ())) for name in DATASETS])

@@ -42,6 +42,7 @@ class _Estimator(BaseEstimator):
         compare: bool | None = None,
         trees: Joining | None = None,
         epochs: int | None = None,
+        patience: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
         hidden: int | None = None,
@@ -70,6 +71,7 @@ class _Estimator(BaseEstimator):
         self.compare = compare
         self.trees = trees
         self.epochs = epochs
+        self.patience = patience
         self.batch_size = batch_size
         self.lr = lr
         self.hidden = hidden

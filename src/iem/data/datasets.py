@@ -237,43 +237,6 @@ class Rounds(Sampler[tuple[int, int]]):
             position += len(part)
 
 
-@final
-class CoarseFirst(Sampler[tuple[bool, tuple[int, int]]]):
-    """``Rounds`` whose visits say whether their pictures are coarse ones: those of the first few rounds are.
-
-    Args:
-        rounds: the walk.
-        coarse: rounds with coarse pictures.
-    """
-
-    def __init__(self, rounds: Rounds, coarse: int) -> None:
-        self.rounds, self.coarse = rounds, coarse
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each round."""
-        self.rounds.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return len(self.rounds)
-
-    def __iter__(self) -> Iterator[tuple[bool, tuple[int, int]]]:
-        coarse = self.rounds.round < self.coarse
-        return ((coarse, visit) for visit in self.rounds)
-
-
-@final
-class TwoSizes(Dataset[dict[str, Tensor]]):
-    """The same molecules in coarse and in fine pictures, as ``CoarseFirst`` asks."""
-
-    def __init__(self, coarse: PictureDataset, fine: PictureDataset) -> None:
-        self.coarse, self.fine = coarse, fine
-
-    def __getitems__(self, items: Sequence[tuple[bool, tuple[int, int]]]) -> list[dict[str, Tensor]]:
-        """A batch, whose pictures are of one size."""
-        (coarse,) = {coarse for coarse, _ in items}
-        return (self.coarse if coarse else self.fine).__getitems__([visit for _, visit in items])
-
-
 class GraphBatch(NamedTuple):
     """Some molecules as a student eats them, with what they must teach."""
 

@@ -14,8 +14,6 @@ class Recipe:
     """Where the first weights of both encoders are from: ``timm``, or a file of weights. Random otherwise."""
     size: int = 64
     """Side of every picture in pixels."""
-    coarse: float = 0.0
-    """Share of the visits, the first ones, whose pictures have two thirds of that side: they cost half as much."""
     view_set: str = "tetrahedral"
     """The directions a 3D picture may be taken from, and all of those that features are made of."""
     views: int = 1

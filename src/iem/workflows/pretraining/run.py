@@ -20,7 +20,7 @@ from iem.cache import address
 from iem.chem.priors import PRIORS
 from iem.data.album import Album
 from iem.data.corpus import Corpus
-from iem.data.datasets import STILL, Augmentation, CoarseFirst, PictureDataset, Rounds, TwoSizes, prior_statistics
+from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds, prior_statistics
 from iem.errors import ConfigError, IEMError
 from iem.files import write_json
 from iem.nn.heads import set_scales
@@ -110,8 +110,6 @@ def loaders(
     The latter are always the same. Each of several processes gets its part of every batch; held-out molecules that
     cannot be shared out evenly, fewer than there are processes, are left out.
     """
-    fine = pictures_of(recipe, molecules, seed, moving=True, album=album)
-    coarse = pictures_of(replace(recipe, size=recipe.size * 2 // 3), molecules, seed, moving=True)
     workers = (os.cpu_count() or 1) if jobs is None or jobs < 0 else jobs
     loading: dict[str, Any] = {
         "batch_size": recipe.batch_size // recipe.accumulate // ranks,
@@ -120,10 +118,9 @@ def loaders(
         "pin_memory": torch.cuda.is_available(),
     }
     walk = Rounds(train, length=recipe.round, seed=seed, multiple=recipe.batch_size, rank=rank, ranks=ranks)
-    growing = CoarseFirst(walk, round(recipe.coarse * rounds_of(recipe)))
     still = [(0, int(index)) for index in valid[: len(valid) - len(valid) % ranks][rank::ranks]]
     return (
-        DataLoader(TwoSizes(coarse, fine), sampler=growing, **loading),
+        DataLoader(pictures_of(recipe, molecules, seed, moving=True, album=album), sampler=walk, **loading),
         DataLoader(pictures_of(recipe, molecules, seed), sampler=still, **loading),
     )
 

@@ -31,7 +31,7 @@ def rounds_of(recipe: Recipe) -> int:
 
 def leaves_open(recipe: Recipe) -> bool:
     """Whether a training may become longer or shorter than it was planned to be."""
-    return recipe.schedule != "one-cycle" and not recipe.coarse
+    return recipe.schedule != "one-cycle"
 
 
 def open_rounds(recipe: Recipe) -> int:
