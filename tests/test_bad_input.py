@@ -30,6 +30,7 @@ from iem.workflows.distillation import loop
 from iem.workflows.fitting import finishing, steps
 from iem.workflows.inference.model import Model
 from iem.workflows.pictures.embed import ImageTeacher
+from iem.workflows.running import folders
 from iem.workflows.running.folders import open_run
 
 MOLECULES = [
@@ -627,8 +628,25 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
         ):
             pass
         other.kill()
-    with open_run(out, {"seed": 0}, kind="model"):  # a claim ends with its process, however that ends
+    with open_run(out, {"seed": 0}, kind="model") as claim:  # a claim ends with its process, however that ends
+        claim.settle({"kind": "model", "seed": 1})
+        asked = [sys.executable, "-c", HOLD.replace('"seed": 0', '"seed": 1'), str(out)]
+        said = subprocess.run(asked, capture_output=True, text=True, check=False)
+        assert "another process is at work" in said.stderr, "other settings, and still claimed"
+    with open_run(out, {"seed": 1}, kind="model"):
         pass
+
+
+def test_of_two_processes_that_begin_at_once_one_has_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "model"
+    with open_run(out, {"seed": 0}, kind="model"):
+        monkeypatch.setattr(folders.os.path, "isfile", lambda path: False)  # when this one looked, nothing was there
+        monkeypatch.setattr(folders, "_listed", lambda folder: [])
+        with pytest.raises(OutputError, match="another process is at work"), open_run(out, {"seed": 0}, kind="model"):
+            pass
+    assert [entry.name for entry in out.iterdir()] == ["run.json"]
 
 
 def test_a_finished_folder_without_its_scores(iem: Iem, tmp_path: Path, model: Path) -> None:

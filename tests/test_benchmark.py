@@ -1,9 +1,10 @@
 """The benchmark: which runs there are, that each is done once and exactly, and what is said of them."""
 
-import fcntl
 import json
 import math
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +92,9 @@ def test_the_plans_are_those_of_the_paper():
     assert len(planned("table2", (), (), (), 10)) == 4 * 2 * 10
     assert len(planned("table3", (), (), (), 1)) == 8 * 2 * 4
     assert {run.method for run in planned("table6", (), (), (), 1)} == {"plain", "te", "ke", "iem"}
+    assert planned("table3", ("esol",), (), ("ecfp+rf",), 1) == [Run("esol", "none", "ecfp+rf", 0)], (
+        "once, not for each"
+    )
     some = planned("controls", ("esol",), (), ("iem", "priors"), 2)
     assert some == [Run("esol", "gin", way, seed) for seed in range(2) for way in ("iem", "priors")]
     assert [run.seed for run in planned("baselines", ("esol",), (), ("probe",), 5)] == [0]
@@ -140,27 +144,42 @@ def test_every_method_runs_and_nothing_is_done_twice(small, protocol, tmp_path):
         assert f"| {way} |" in text
 
 
-def test_a_run_depends_on_its_settings_and_on_nothing_else(small, protocol):
+def test_a_run_depends_on_its_settings_and_on_nothing_else(small, protocol, monkeypatch):
+    monkeypatch.setattr(benchmarking, "digest_of", lambda teacher, view: f"{teacher} {view}")
     run = Run("freesolv", "gin", "plain", 0)
     key = key_of(protocol.settings(run))
-    assert key == key_of(replace(protocol, teacher="elsewhere", digest="other").settings(run)), "no teacher, no cause"
+    assert key == key_of(replace(protocol, teacher="elsewhere").settings(run)), "no teacher, no cause"
     others = [
         replace(protocol, recipe=replace(protocol.recipe, lr=1.0)).settings(run),
         replace(protocol, split="random").settings(run),
         protocol.settings(run._replace(seed=1)),
         protocol.settings(run._replace(method="iem")),
-        replace(protocol, digest="other").settings(run._replace(method="iem")),
+        replace(protocol, teacher="elsewhere").settings(run._replace(method="iem")),
     ]
     assert len({key, *map(key_of, others)}) == 6
     assert key == key_of(replace(protocol, recipe=replace(protocol.recipe, ke=5.0)).settings(run)), "nothing to weigh"
+    causes = [protocol.settings(run._replace(method=way))["teacher"] for way in ("iem", "2d", "flat", "priors")]
+    assert [cause.split()[1] for cause in causes] == ["3d", "2d", "flat", "3d"], "another encoder, another cause"
+
+
+HOLD = """
+import sys
+from iem.workflows.running.folders import alone_with
+with open(sys.argv[1], "ab") as file:
+    print(alone_with(file), flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_two_processes_share_a_folder(small, protocol, tmp_path, capsys):
     runs = [Run("freesolv", "none", "ecfp+gb", 0), Run("freesolv", "none", "probe", 0)]
     (tmp_path / "claims").mkdir()
-    with (tmp_path / "claims" / key_of(protocol.settings(runs[0]))).open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # another process is at it
+    claim = str(tmp_path / "claims" / key_of(protocol.settings(runs[0])))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLD, claim], **pipes) as other:
+        assert other.stdout.readline() == "True\n"  # another process is at it
         assert len(everything(runs, protocol, tmp_path)) == 1
+        other.kill()
         assert "1 run left to another process" in capsys.readouterr().err
     assert len(everything(runs, protocol, tmp_path)) == 2  # it died, and its claim with it
 
@@ -270,6 +289,21 @@ def test_the_list_of_runs_does_nothing(small, protocol, tmp_path, capsys):
     )
     assert capsys.readouterr().err.count("to do") == 3
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("cause", ["table", "split_digest", "chemprop"])
+def test_scores_of_other_molecules_or_programs_are_not_put_together(cause):
+    settings = {"dataset": "bace", "student": "gin", "method": "plain", "split": "scaffold", "version": "1"}
+    kept = {"test": 0.7, "valid": 0.7, "targets_dropped": 0, "key": ""}
+    runs = [kept | {"settings": settings | {"seed": seed, cause: "one"}} for seed in range(3)]
+    runs += [kept | {"test": 0.9, "settings": settings | {"seed": seed, cause: "other"}} for seed in range(2)]
+    (row,) = rows_of(runs)[0]
+    assert row.seeds == dict.fromkeys(range(3), 0.7)
+    if cause != "chemprop":  # a network of another package is compared with none of ours
+        other = [run["settings"] | {"method": "iem", cause: "other"} for run in runs[:3]]
+        rows, _ = rows_of(runs[:3] + [kept | {"settings": words} for words in other])
+        assert len(rows) == 2
+        assert not gaps_of(rows)
 
 
 def test_differences_are_paired_and_corrected():

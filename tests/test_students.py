@@ -461,6 +461,9 @@ def test_read_outs_and_jumping_knowledge_are_what_they_are_called():
         ("gin:features=ecfp", "features is 'ecfp', but it must be one of ogb, hu"),
         ("gin:layers=0", "layers is 0, but it must be a whole number from 1 to 10,000"),
         ("gin:depth=3", "the student 'gin' has no option 'depth'"),
+        ("gin:dropout=1", "dropout is 1, but it must be a number from 0 to below 1"),
+        ("gcn:dropout=1.5", "dropout is 1.5, but it must be a number from 0 to below 1"),
+        ("gat:dropout=some", "dropout is 'some', but it must be a number from 0 to below 1"),
         ("gat:width", "options are written name=value"),
     ],
 )

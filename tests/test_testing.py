@@ -12,7 +12,7 @@ from rdkit import Chem
 from torch import nn
 
 import iem
-from iem.errors import ContractError, IEMError, MoleculeError
+from iem.errors import ContractError, IEMError, MoleculeError, TableError
 from iem.students.base import Assembled, build_student
 from iem.students.gnn import JUMPING, READOUTS
 from iem.testing import MOLECULES, check_student
@@ -271,3 +271,57 @@ def test_a_fit_tells_a_student_that_fails_on_some_molecules_from_one_that_diverg
     with pytest.raises(IEMError, match=r"is not a finite number after epoch 1; the run diverged: lower --lr") as caught:
         iem.fit(TABLE, out=tmp_path / "third", student=bag(), **QUICK | {"lr": 1e38})
     assert not isinstance(caught.value, ContractError)
+
+
+def no_salts(mol):
+    """The number of atoms of each element, of what is no salt."""
+    if "." in Chem.MolToSmiles(mol):
+        raise MoleculeError(Chem.MolToSmiles(mol), "featurize", "it has several parts")
+    return counts(mol)
+
+
+def test_a_molecule_that_the_student_refuses_is_left_out_of_a_fit(tmp_path):
+    salts = [place for place, text in enumerate(SMILES) if "." in text]
+    lacking = pd.DataFrame({"smiles": ["CCCCCCl", "[K+].[Br-]"]})
+    options = QUICK | {"teacher": "priors", "unlabelled": lacking}
+    metrics = iem.fit(TABLE, out=tmp_path / "model", student=bag(featurize=no_salts), **options)
+    assert metrics["rows"] == {"read": len(TABLE), "used": len(TABLE) - len(salts), "rejected": len(salts)}
+    rejected = pd.read_csv(tmp_path / "model" / "rejected.csv")
+    assert rejected["row"].tolist() == salts
+    assert rejected["input"].tolist() == [SMILES[place] for place in salts]
+    assert set(zip(rejected["stage"], rejected["reason"], strict=True)) == {("featurize", "it has several parts")}
+    assert [metrics["unlabelled"][name] for name in ("read", "rejected", "used")] == [2, 1, 1]
+    (row,) = pd.read_csv(tmp_path / "model" / "rejected-unlabelled.csv").to_dict("records")
+    assert (row["row"], row["stage"]) == (1, "featurize")
+    table = pd.DataFrame({"smiles": ["[Na+].[Cl-]", "[K+].[Br-]"] * 10, "y": range(20)})
+    with pytest.raises(TableError, match=r"the student can take none of the 20 molecules .*; the first, '\[Na\+\]"):
+        iem.fit(table, out=tmp_path / "none", student=bag(featurize=no_salts), **QUICK)
+
+
+def text_of(mol):
+    return Chem.MolToSmiles(mol)
+
+
+def letters(texts):
+    """How often each character is in some SMILES."""
+    return torch.stack([torch.bincount(torch.tensor(list(text.encode())), minlength=119).float() for text in texts])
+
+
+def test_a_graph_may_be_a_text_and_a_factory_no_function(tmp_path):
+    student = partial(bag(featurize=text_of, collate=letters))
+    iem.fit(TABLE, out=tmp_path / "model", student=student, **QUICK)
+    found = iem.load(tmp_path / "model", student=student).predict(["CCO", "C1CC"])
+    assert found["y"].notna().tolist() == [True, False]
+    assert found["error"].tolist()[0] == ""
+    estimator = iem.IEMRegressor(student=student, teacher="none", split="random", epochs=1, jobs=1).fit(
+        TABLE["smiles"], TABLE["y"]
+    )
+    assert len(estimator.predict(["CCO", "CCC"])) == 2
+
+
+def test_a_fit_needs_no_main_thread(tmp_path):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(iem.fit(TABLE, out=tmp_path / "model", **QUICK)))
+    thread.start()
+    thread.join()
+    assert done[0]["rows"]["used"] == len(TABLE)

@@ -52,6 +52,15 @@ def grown_on(freesolv: Table, values: np.ndarray, task: str, **settings: bool) -
     return grown(values, labels, task=task, **settings), labels
 
 
+def test_a_large_table_with_a_single_active_grows_trees() -> None:
+    """Above 10,000 rows scikit-learn sets some of each class aside, which one molecule cannot give."""
+    rng = np.random.default_rng(0)
+    values, labels = rng.random((10_001, 2)), np.zeros((10_001, 1))
+    labels[7] = 1
+    chances = grown(values, labels, task="classification").outputs(values)[:, 0]
+    assert chances[7] > 10 * np.median(chances)
+
+
 @pytest.mark.parametrize("balanced", [False, True])
 def test_chances_are_those_of_scikit_learn(freesolv: Table, values: np.ndarray, balanced: bool) -> None:
     trees, labels = grown_on(freesolv, values, "classification", balanced=balanced)

@@ -1,6 +1,6 @@
 """scikit-learn estimators over lists of SMILES."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from iem.artifact import CARD, WEIGHTS
 from iem.chem.molecules import parse
 from iem.errors import ConfigError, MoleculeError
+from iem.students.base import Student
 from iem.workflows.distillation.recipe import ClassWeights, Joining, Norms, Scale, Schedule, Space, View
 from iem.workflows.fit import fit
 from iem.workflows.inference.model import Model
@@ -29,7 +30,7 @@ class _Estimator(BaseEstimator):
     def __init__(
         self,
         *,
-        student: str | None = None,
+        student: str | Callable[..., Student] | None = None,
         start: str | None = None,
         teacher: str = "default",
         teacher_view: View | None = None,
@@ -117,7 +118,7 @@ class _Estimator(BaseEstimator):
             with TemporaryDirectory() as scratch:
                 for name, content in self.files_.items():
                     (Path(scratch) / name).write_bytes(content)
-                self._model = Model(Path(scratch))
+                self._model = Model(Path(scratch), None if isinstance(self.student, str) else self.student)
         predicted = self._model.predict(smiles)
         for text, reason in zip(smiles, predicted["error"], strict=True):
             if reason:

@@ -5,7 +5,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -75,6 +75,44 @@ class Table:
     duplicates: Duplicates
     read: int
     """Rows of the input."""
+
+    def without(self, refused: Mapping[str, str], stage: str) -> "Table":
+        """The table less the molecules that a later stage cannot take.
+
+        Args:
+            refused: why, by key.
+            stage: which stage.
+
+        Raises:
+            TableError: nothing is left.
+        """
+        if not refused:
+            return self
+        kept = [place for place, key in enumerate(self.keys) if key not in refused]
+        gone = [
+            Rejection(int(row), text, stage, refused[key])
+            for row, text, key in zip(self.rows, self.smiles, self.keys, strict=True)
+            if key in refused
+        ]
+        if not kept:
+            raise TableError(
+                f"the student can take none of the {len(self.keys):,} molecules of {self.name}; the first, "
+                f"{gone[0].input!r}: {gone[0].reason}"
+            )
+        return replace(
+            self,
+            rows=self.rows[kept],
+            smiles=[self.smiles[place] for place in kept],
+            keys=[self.keys[place] for place in kept],
+            labels=self.labels[kept],
+            columns=self.columns.iloc[kept].reset_index(drop=True),
+            rejected=sorted(self.rejected + gone),
+            notes=[
+                *self.notes,
+                f"molecules that the student cannot take: {len(gone):,}; the first, in row {gone[0].row}: "
+                f"{gone[0].reason}",
+            ],
+        )
 
 
 def read_table(

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from numbers import Integral
 from typing import Any, Protocol, final, runtime_checkable
 
@@ -118,13 +119,21 @@ def _made(factory: Callable[..., Student], options: dict[str, Any]) -> Student:
     return factory(**options)
 
 
+def check_dropout(probability: Any) -> None:
+    """Raise ConfigError unless a student can forget with this probability and still learn."""
+    if not isinstance(probability, int | float) or not 0 <= probability < 1:
+        raise ConfigError("dropout", probability, "it must be a number from 0 to below 1")
+
+
 def name_of(student: str | Callable[..., Student]) -> str:
     """What stands for a student on disk: its name, or where a factory of somebody else is found."""
-    return student if isinstance(student, str) else f"{student.__module__}.{student.__qualname__}"
+    return student if isinstance(student, str) else f"{student.__module__}.{_called(student)}"
 
 
 def _called(factory: object) -> str:
     """What people know a factory by."""
+    if isinstance(factory, partial):
+        return _called(factory.func)
     return factory if isinstance(factory, str) else getattr(factory, "__qualname__", type(factory).__name__)
 
 

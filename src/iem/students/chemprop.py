@@ -14,7 +14,7 @@ from rdkit.Chem import ChiralType, Mol
 from torch import Tensor, nn
 
 from iem.errors import ConfigError, UnavailableError
-from iem.students.base import STUDENTS, Assembled
+from iem.students.base import STUDENTS, Assembled, check_dropout
 from iem.students.predictor import Predictor
 
 
@@ -126,7 +126,7 @@ def build(*, dropout: float = 0.0, readout: str = "norm") -> Assembled:
 
     Raises:
         UnavailableError: chemprop is not installed.
-        ConfigError: no such read-out.
+        ConfigError: no such read-out, or no probability.
 
     References:
         Yang et al., J. Chem. Inf. Model. 2019, 59, 3370, doi:10.1021/acs.jcim.9b00237; Heid et al., ibid. 2024, 64, 9,
@@ -136,6 +136,7 @@ def build(*, dropout: float = 0.0, readout: str = "norm") -> Assembled:
     known = {"norm": layers.NormAggregation, "sum": layers.SumAggregation, "mean": layers.MeanAggregation}
     if readout not in known:
         raise ConfigError("readout", readout, f"it must be one of {', '.join(known)}")
+    check_dropout(dropout)
     messages = layers.BondMessagePassing(dropout=dropout)
     network = Encoder(messages, known[readout]())
     return Assembled(

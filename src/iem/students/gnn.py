@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from iem.errors import ConfigError
 from iem.students import fused
-from iem.students.base import STUDENTS
+from iem.students.base import STUDENTS, check_dropout
 from iem.students.batches import Graphs, collate
 from iem.students.environments import Environments, environments
 from iem.students.features import OGB
@@ -156,6 +156,7 @@ class Network(nn.Module, ABC):
         for option, number in (("width", width), ("layers", layers)):
             if not isinstance(number, int) or not 1 <= number <= LARGEST:
                 raise ConfigError(option, number, f"it must be a whole number from 1 to {LARGEST:,}")
+        check_dropout(dropout)
         self.readouts, self.jumping = readouts, jumping
         seen = FEATURES[features]
         self.featurize, self.has_loops = seen.featurize, seen.loops

@@ -8,8 +8,9 @@ def export(model: Path, *, to: Literal["chemprop"], out: Path, force: bool = Fal
     """Write a model as a checkpoint that another program predicts with.
 
     A model of the student chemprop becomes a checkpoint of chemprop 2: "chemprop predict --model-paths OUT" gives the
-    predictions of "iem predict", or those of its networks alone where trees join in. Of several seeds each has a
-    file of its own, OUT with the number of the seed before its ending; name all of them and chemprop, too, predicts the mean.
+    predictions of "iem predict", or those of its networks alone where trees join in. Of several seeds
+    each has a file of its own, OUT with the number of the seed before its ending; name all of them and chemprop, too,
+    predicts the mean.
 
     Args:
         model: Folder that "iem fit --student chemprop" wrote.

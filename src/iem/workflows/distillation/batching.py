@@ -73,9 +73,11 @@ def shown(keys: Sequence[str], share: float, seed: int) -> np.ndarray:
         share: of the different molecules, above 0 to 1; at least one is drawn.
         seed: of the draw.
     """
+    if share == 1:
+        return np.ones(len(keys), bool)
     distinct = sorted(set(keys))
     count = max(1, round(share * len(distinct)))
-    kept = set(np.random.default_rng(seed).permutation(distinct)[:count].tolist())
+    kept = {distinct[place] for place in np.random.default_rng(seed).permutation(len(distinct))[:count]}
     return np.array([key in kept for key in keys])
 
 

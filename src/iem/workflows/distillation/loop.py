@@ -28,6 +28,8 @@ from iem.workflows.running.checkpoint import Checkpoints
 from iem.workflows.running.trainer import on_device, one_cycle, one_thread, quiet_trainer, run_to_end
 
 EVALUATION_BATCH = 1000
+SAVED = 5
+"""Epochs from one checkpoint to the next."""
 DIVERGED = 1e6
 """Weights from here on are no longer those of a training that learns."""
 OWN = ("task", "judge")
@@ -213,6 +215,8 @@ class Curve(lightning.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.points = state_dict["points"]
+        for point in self.points:  # whoever judges a training hears of all its epochs, as in an unbroken one
+            self.tick(int(point["epoch"]), point["valid"])
 
 
 @final
@@ -291,7 +295,7 @@ def train_student(
         monitor="valid/score",
         larger_is_better=lesson.task == "classification",
         keep=best.keep,
-        every=5,
+        every=SAVED,
         patience=lesson.patience,
     )
     trainer = quiet_trainer(max_epochs=lesson.epochs, callbacks=[curve, best, keeper])

@@ -16,6 +16,8 @@ class Unlabelled(NamedTuple):
     name: str
     keys: list[str]
     """Canonical SMILES, different ones, none of them of the training part."""
+    rows: Mapping[str, int]
+    """Where each stands in the table, the first where it comes more than once."""
     geometries: Mapping[str, Geometry]
     """Coordinates that came with some, by key."""
     rejected: list[Rejection]
@@ -24,6 +26,19 @@ class Unlabelled(NamedTuple):
     """``read`` and ``rejected`` rows; different molecules ``in_training``, ``in_validation`` and ``in_test``; ``used``
     molecules."""
     transductive: bool
+
+    def without(self, refused: Mapping[str, str], stage: str) -> "Unlabelled":
+        """Less the molecules that a later stage cannot take, with its reasons by key.
+
+        Raises:
+            TableError: nothing is left.
+        """
+        keys = [key for key in self.keys if key not in refused]
+        if not keys:
+            raise TableError(f"--unlabelled: the student can take none of the molecules of {self.name}; give others")
+        rejected = self.rejected + [Rejection(self.rows[key], key, stage, reason) for key, reason in refused.items()]
+        counts = self.counts | {"rejected": len(rejected), "used": len(keys)}
+        return self._replace(keys=keys, rejected=sorted(rejected), counts=counts)
 
     @property
     def digest(self) -> str:
@@ -80,7 +95,8 @@ def read_unlabelled(
     }
     used = set(fresh)
     geometries = {key: geometry for key, geometry in table.geometries.items() if key in used}
-    return Unlabelled(table.name, fresh, geometries, table.rejected, counts, transductive)
+    rows = {key: int(row) for key, row in reversed(list(zip(table.keys, table.rows, strict=True)))}
+    return Unlabelled(table.name, fresh, rows, geometries, table.rejected, counts, transductive)
 
 
 def _read(source: Any, smiles: str | None) -> Table:

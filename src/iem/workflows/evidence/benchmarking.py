@@ -1,6 +1,5 @@
 """Runs of a benchmark: which there are, what each depends on, and one after the other."""
 
-import fcntl
 import json
 import resource
 import shutil
@@ -39,6 +38,7 @@ from iem.workflows.measures.metrics import METRICS, mean_score, scores
 from iem.workflows.pictures.embed import load_teacher
 from iem.workflows.running.console import progress, say
 from iem.workflows.running.engines import in_order, open_engine
+from iem.workflows.running.folders import alone_with
 
 VERSION = 1
 """Counts changes of the code that may change a score."""
@@ -78,8 +78,6 @@ class Protocol:
     split: str
     teacher: str
     """Folder."""
-    digest: str
-    """Of the teacher and its pictures."""
     recipe: FitRecipe
     starts: str
     """Folder of students that have learned before."""
@@ -94,9 +92,8 @@ class Protocol:
         """
         if split not in SPLITS:
             raise ConfigError("--split", split, f"it must be one of {', '.join(SPLITS)}")
-        causes = load_teacher(teacher).causes
-        recipe = replace(PRESETS[preset], **options)
-        return cls(split, str(find(teacher)), named(*causes), recipe, str(starts or BUNDLED))
+        load_teacher(teacher)
+        return cls(split, str(find(teacher)), replace(PRESETS[preset], **options), str(starts or BUNDLED))
 
     def start(self, run: Run) -> Start | None:
         """Where the student of a run begins.
@@ -132,7 +129,7 @@ class Protocol:
             "version": f"iem {versions()['iem']}, runs {VERSION}",
         }
         if taught:
-            depends["teacher"] = self.digest
+            depends["teacher"] = digest_of(self.teacher, method.sees if method.sees in PICTURES else "3d")
         if method.model == "student":
             used = {
                 "ke": method.ke or method.priors,
@@ -183,7 +180,7 @@ def planned(
                 raise
             say(f"chemprop is left out: {error}")
             chosen = tuple(way for way in chosen if METHODS[way].model != "chemprop")
-    return [
+    runs = [
         Run(table, "none" if METHODS[way].model != "student" else network, way, seed)
         for table in datasets or tables
         for seed in range(seeds)
@@ -191,6 +188,7 @@ def planned(
         for way in chosen
         if METHODS[way].is_seeded or seed == 0
     ]
+    return list(dict.fromkeys(runs))  # what needs no network would come once for each
 
 
 def run_all(
@@ -280,13 +278,14 @@ def _or_none(score: float) -> float | None:
 @contextmanager
 def claimed(path: Path) -> Iterator[bool]:
     """Whether this process alone may do a run; a claim ends with the process that holds it."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
+    with path.open("ab") as file:
+        yield alone_with(file)
+
+
+@lru_cache(maxsize=8)
+def digest_of(teacher: str, view: str) -> str:
+    """Of a teacher and of what it is shown."""
+    return named(*load_teacher(teacher, view=view).causes)
 
 
 @lru_cache(maxsize=8)

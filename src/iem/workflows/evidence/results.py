@@ -17,6 +17,8 @@ from iem.workflows.evidence.predictions import score_together
 
 OF_THE_METHOD = ("ke", "ke_scale", "te", "te_head", "space", "ramp", "lr", "norms")
 """Settings of a recipe that belong to a method: the teacher's, and what a head start changes."""
+ONE_FOR_ALL = ("scaffold", "cluster")
+"""Splits that do not depend on the seed."""
 NEEDED = ("dataset", "student", "method", "split", "seed")
 """Settings by which runs are told apart, whatever else they depend on."""
 
@@ -115,8 +117,8 @@ def rows_of(
     for result in results:
         settings = result["settings"]
         where = (settings["dataset"], settings["student"], settings["method"], settings["split"])
-        rest = {name: settings.get(name) for name in ("version", "teacher", "start", "recipe")}
-        groups[where][json.dumps(rest, sort_keys=True)].append(result)
+        rest = {name: settings.get(name) for name in ("version", "teacher", "start", "recipe", "chemprop")}
+        groups[where][json.dumps([rest, _molecules(settings)], sort_keys=True)].append(result)
         for name, value in rest.items():
             if value is not None:
                 causes[name].add(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
@@ -144,4 +146,9 @@ def rows_of(
 
 def _training(settings: Mapping[str, Any]) -> str:
     recipe = {name: value for name, value in (settings.get("recipe") or {}).items() if name not in OF_THE_METHOD}
-    return json.dumps([settings["version"], recipe], sort_keys=True)
+    return json.dumps([settings["version"], recipe, _molecules(settings)], sort_keys=True)
+
+
+def _molecules(settings: Mapping[str, Any]) -> list[Any]:
+    """Which table and, where all seeds share one, which split: scores of others are not compared."""
+    return [settings.get("table"), settings.get("split_digest") if settings["split"] in ONE_FOR_ALL else None]

@@ -10,6 +10,7 @@ import torch
 from iem.chem.fingerprints import described
 from iem.chem.molecules import parse
 from iem.data.tables import Table
+from iem.errors import MoleculeError
 from iem.records import Split
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
@@ -21,7 +22,7 @@ from iem.workflows.distillation.recipe import FitRecipe
 from iem.workflows.distillation.scales import scale_of
 from iem.workflows.evidence.chemprop import chemprop_outputs
 from iem.workflows.evidence.methods import PICTURES, Method
-from iem.workflows.fitting.steps import graphs_of
+from iem.workflows.fitting.graphs import graphs_of, molecules_of
 from iem.workflows.measures.baselines import descriptors, fingerprints, fit_predict, probe_outputs
 from iem.workflows.pictures.embed import ImageTeacher, load_teacher
 from iem.workflows.pretraining.evaluating import untrained
@@ -59,7 +60,8 @@ def outputs_by(
         return chemprop_outputs(table.keys, table.labels, split, task=room.task, seed=seed)
     values = _representation(method, room, np.arange(len(table.keys)))
     if method.model == "probe":
-        values = np.nan_to_num(values)  # without a picture: the mean of all, after scaling
+        mean = np.nanmean(values[split.train], axis=0)
+        values = np.where(np.isnan(values), mean, values)  # for molecules without a picture
         return probe_outputs(values, table.labels, split, room.task), {}
     return fit_predict(method.model, values, table.labels, split.train, task=room.task, seed=seed), {}
 
@@ -68,7 +70,10 @@ def _taught(
     method: Method, name: str, seed: int, room: Classroom, checkpoint: Path
 ) -> tuple[np.ndarray, dict[str, Any]]:
     table, split, recipe = room.table, room.split, room.recipe
-    molecules = graphs_of(table.keys, table.labels, name, 0)
+    graphs, refused = graphs_of(table.keys, name)
+    for key, reason in refused.items():  # scores without it would be those of another table
+        raise MoleculeError(key, "featurize", reason)
+    molecules = molecules_of(table.keys, table.labels, graphs, name, 0)
     if method.sees != "nothing":
         molecules = molecules._replace(features=seen_by(method, room, seed))
     if method.priors:

@@ -10,7 +10,7 @@ from iem.chem.molecules import parse
 from iem.report.text import METRIC_NAMES, plural
 from iem.workflows.fitting.trainings import Study
 from iem.workflows.inference.trees import Trees
-from iem.workflows.measures.baselines import untrained_model
+from iem.workflows.measures.baselines import trained_model
 from iem.workflows.measures.metrics import METRICS, mean_score, scores
 from iem.workflows.running.console import progress, say
 
@@ -94,7 +94,7 @@ def grown(
         if task == "classification" and len(np.unique(known[rows])) < 2:
             offset[column] = CERTAIN if known[rows][0] else -CERTAIN
             continue
-        model = untrained_model("gb", task, seed=0, balanced=balanced).fit(few[rows], known[rows])
+        model = trained_model("gb", task, few[rows], known[rows], seed=0, balanced=balanced)
         offset[column] = np.ravel(model._baseline_prediction)[0]
         for (predictor,) in model._predictors:  # one tree per step; scikit-learn has no public way to its nodes
             nodes = predictor.nodes

@@ -33,6 +33,8 @@ def divide(table: Table, how: str) -> Split:
             raise TableError(
                 f"the {name} part of the {how} split has no labelled molecule; use another --split or more rows"
             )
+    if len(split.train) < 2:
+        raise TableError(f"the train part of the {how} split has one row, and learning takes two; use another --split")
     for doubt in doubts(table, split):
         say(doubt)
     return split

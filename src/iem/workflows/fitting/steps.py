@@ -6,22 +6,19 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from iem import artifact
-from iem.chem.molecules import parse
 from iem.chem.splits import digest
 from iem.data.tables import Table, read_table
 from iem.errors import ArtifactError, ConfigError
 from iem.records import Split
 from iem.report.text import plural
-from iem.students.base import Student, build_student, features_of, name_of
+from iem.students.base import Student, build_student, name_of
 from iem.students.starts import Start, find_start
-from iem.workflows.distillation.batching import Molecules
 from iem.workflows.distillation.recipe import LR, PICTURELESS, FitRecipe, Guidance, Joining
 from iem.workflows.distillation.unlabelled import read_unlabelled
 from iem.workflows.fitting.announcing import announce, side_by_side
@@ -29,10 +26,11 @@ from iem.workflows.fitting.boosting import boosted_of
 from iem.workflows.fitting.dividing import divide
 from iem.workflows.fitting.estimate import epoch_seconds
 from iem.workflows.fitting.finishing import finish
+from iem.workflows.fitting.graphs import graphs_of, molecules_of
 from iem.workflows.fitting.trainings import ARMS, Study, Task, new_predictor, searched, train_all
 from iem.workflows.pictures.embed import ImageTeacher, load_teacher, usual_view
 from iem.workflows.pretraining.questions import ASKED, Answers, answered
-from iem.workflows.running.console import progress, say
+from iem.workflows.running.console import say
 from iem.workflows.running.folders import open_run
 from iem.workflows.running.trainer import precision_of
 
@@ -71,12 +69,20 @@ def fit_table(
     task: Task = "classification" if table.task == "classification" else "regression"
     if task == "regression" and recipe.class_weights != "none":
         raise ConfigError("--class-weights", recipe.class_weights, "values have no classes; leave it out in regression")
+    graphs, refused = graphs_of(table.keys, student)
+    table = table.without(refused, "featurize")
     parts = divide(table, split)
     extra = None
     if guidance.unlabelled is not None:
         extra = read_unlabelled(
             guidance.unlabelled, table.keys, parts, smiles=smiles, transductive=guidance.transductive
         )
+        more, refused = graphs_of(extra.keys, student)
+        graphs, extra = graphs | more, extra.without(refused, "featurize")
+    keys = table.keys + (extra.keys if extra else [])
+    labels = np.full((len(keys), len(table.targets)), np.nan)
+    labels[: len(table.keys)] = table.labels
+    molecules = molecules_of(keys, labels, graphs, student, guide.teacher.dim if guide else 0)
     recipe = resolved(recipe, begin)
     settings = {
         "table": _content(table, parts),
@@ -116,10 +122,6 @@ def fit_table(
             say(f"the teacher sees depictions, not the coordinates of {table.name}; --teacher-view 3d shows it these")
         if extra:
             say(str(extra))
-        keys = table.keys + (extra.keys if extra else [])
-        labels = np.full((len(keys), len(table.targets)), np.nan)
-        labels[: len(table.keys)] = table.labels
-        molecules = graphs_of(keys, labels, student, guide.teacher.dim if guide else 0)
         study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra, begin)
         if teacher == "priors":
             study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
@@ -206,36 +208,6 @@ def _content(table: Table, parts: Split) -> str:
     for key, geometry in table.geometries.items():
         content.update(key.encode() + geometry.coordinates.tobytes())
     return content.hexdigest()[:16]
-
-
-def graphs_of(keys: Sequence[str], labels: np.ndarray, student: str | Callable[..., Student], dim: int) -> Molecules:
-    """Graphs of molecules with their labels, and room for the teacher's features.
-
-    Args:
-        keys: canonical SMILES.
-        labels: float64 (molecules, targets), NaN where missing.
-        student: makes the graphs.
-        dim: width of the teacher's features.
-
-    Raises:
-        ContractError: a fresh student returns no features of the smallest or the largest of them.
-    """
-    network = build_student(student, dropout=0.0)
-    made: dict[str, tuple[Any, int]] = {}
-    with progress() as bars:
-        bar = bars.add_task("making graphs", total=len(keys))
-        for key in keys:
-            if key not in made:
-                mol = parse(key)
-                made[key] = network.featurize(mol), mol.GetNumHeavyAtoms()
-            bars.advance(bar)
-    by_size = sorted(made, key=lambda key: made[key][1])
-    tried = [by_size[0], by_size[-1]]
-    cast("torch.nn.Module", network).eval()
-    with torch.inference_mode():
-        features_of(network, [made[key][0] for key in tried], tried)
-    features = np.full((len(keys), dim), np.nan, np.float32)
-    return Molecules([made[key][0] for key in keys], labels, features, np.array([made[key][1] for key in keys]))
 
 
 def answers(study: Study, folder: Path) -> Answers:

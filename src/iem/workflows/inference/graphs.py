@@ -1,7 +1,7 @@
 """Molecules to what a model takes, for workers that have no need of a network."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from rdkit.Chem import Mol
@@ -12,11 +12,18 @@ from iem.errors import MoleculeError
 from iem.workflows.inference.trees import Trees
 
 
+@final
+class Refused(str):
+    """Why there is no graph; a graph of somebody's student may be a text, too."""
+
+    __slots__ = ()
+
+
 class Inputs(NamedTuple):
     """Molecules, row by row."""
 
     graphs: list[Any]
-    """Of each molecule, or in its place the reason why there is none."""
+    """Of each molecule, or ``Refused`` in its place."""
     opinions: np.ndarray | None
     """What the trees of the model say, float64 (molecules, targets), NaN where there is no graph; None without them."""
 
@@ -40,7 +47,7 @@ def make_inputs(
     numbers: dict[int, np.ndarray] = {}
     for place, text in enumerate(smiles):
         if known.get(place):
-            graphs.append(known[place])
+            graphs.append(Refused(known[place]))
             continue
         try:
             mol = parse(text)
@@ -48,7 +55,7 @@ def make_inputs(
             if trees is not None:
                 numbers[place] = described(mol)
         except MoleculeError as error:
-            graphs.append(error.reason)
+            graphs.append(Refused(error.reason))
     if trees is None:
         return Inputs(graphs, None)
     opinions = np.full((len(graphs), len(trees.offset)), np.nan)

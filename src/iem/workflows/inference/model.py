@@ -16,7 +16,7 @@ from iem.students import architectures as architectures  # these two register th
 from iem.students import chemprop as chemprop
 from iem.students.base import Student, build_student
 from iem.students.predictor import TEACHER_DIM, Predictor
-from iem.workflows.inference.graphs import Inputs, make_inputs
+from iem.workflows.inference.graphs import Inputs, Refused, make_inputs
 from iem.workflows.inference.trees import PREFIX, Trees, together
 
 
@@ -93,7 +93,7 @@ class Model:
     def infer(self, inputs: Inputs, batch_size: int = 1000) -> Predicted:
         """Predictions for molecules; the reason where one has no graph."""
         graphs = inputs.graphs
-        places = [place for place, graph in enumerate(graphs) if not isinstance(graph, str)]
+        places = [place for place, graph in enumerate(graphs) if not isinstance(graph, Refused)]
         outputs = np.full((len(self.predictors), len(graphs), len(self.targets)), np.nan)
         collate = self.predictors[0].student.collate
         for start in range(0, len(places), batch_size):
@@ -107,7 +107,7 @@ class Model:
         return Predicted(
             outputs.mean(axis=0),
             outputs.std(axis=0, ddof=1) if several else np.full(outputs.shape[1:], np.nan),
-            [graph if isinstance(graph, str) else "" for graph in graphs],
+            [str(graph) if isinstance(graph, Refused) else "" for graph in graphs],
         )
 
     def columns(self, predicted: Predicted, taken: Iterable[str] = ()) -> dict[str, Any]:

@@ -73,27 +73,37 @@ def fit_predict(
         if task == "classification" and len(np.unique(column[rows])) < 2:
             outputs[:, target] = column[rows][0]
             continue
-        model = untrained_model(kind, task, seed=seed).fit(values[rows], column[rows])
+        model = trained_model(kind, task, values[rows], column[rows], seed=seed)
         outputs[:, target] = model.predict_proba(values)[:, 1] if task == "classification" else model.predict(values)
     return outputs
 
 
-def untrained_model(kind: str, task: str, *, seed: int, balanced: bool = False) -> Any:
-    """A model of scikit-learn's for one target, as ``fit_predict`` trains it.
+def trained_model(
+    kind: str, task: str, values: np.ndarray, labels: np.ndarray, *, seed: int, balanced: bool = False
+) -> Any:
+    """A model of scikit-learn's for one target.
 
     Args:
         kind: ``rf`` or ``gb``.
         task: ``classification`` or ``regression``.
+        values: float (molecules, features).
+        labels: float (molecules,), none missing; of both classes in classification.
         seed: of the model.
         balanced: gradient boosting, classification: positives weigh as much as negatives.
     """
     classification = task == "classification"
     if kind == "rf":
         forest = RandomForestClassifier if classification else RandomForestRegressor
-        return forest(n_estimators=TREES, random_state=seed, n_jobs=1)
-    if classification:
-        return HistGradientBoostingClassifier(random_state=seed, class_weight="balanced" if balanced else None)
-    return HistGradientBoostingRegressor(random_state=seed)
+        return forest(n_estimators=TREES, random_state=seed, n_jobs=1).fit(values, labels)
+    if not classification:
+        return HistGradientBoostingRegressor(random_state=seed).fit(values, labels)
+    rarest = np.unique(labels, return_counts=True)[1].min()
+    model = HistGradientBoostingClassifier(
+        random_state=seed,
+        class_weight="balanced" if balanced else None,
+        early_stopping="auto" if rarest > 1 else False,  # above 10,000 rows it sets some of each class aside
+    )
+    return model.fit(values, labels)
 
 
 def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: str) -> np.ndarray:

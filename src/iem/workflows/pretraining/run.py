@@ -236,8 +236,9 @@ def train_teacher(
     check_encoder(networks(recipe), recipe)  # before the folder is claimed: what cannot work leaves nothing behind
     settings = asdict(recipe) | {"seed": seed, "corpus": molecules.digest}
     claim = open_run(out, settings, kind="teacher", free=("visits",) if leaves_open(recipe) else ())
-    with claim if trainer.is_global_zero else nullcontext(settings) as found:
-        replan(out, found, recipe, checkpoint=checkpoint, plateau=plateau)
+    with claim if trainer.is_global_zero else nullcontext() as mine:
+        if mine:
+            replan(mine, recipe, checkpoint=checkpoint, plateau=plateau)
         train, valid = held_out_part(len(molecules), recipe.batch_size, seed)
         if jobs is None:
             jobs = max(1, (os.cpu_count() or 1) // trainer.num_devices)

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from iem.errors import ConfigError
-from iem.files import whole, write_json
+from iem.files import whole
 from iem.workflows.pretraining.recipe import Recipe
 from iem.workflows.running.checkpoint import go_back, rounds_in
 from iem.workflows.running.console import say
-from iem.workflows.running.folders import RUN
+from iem.workflows.running.folders import Claim
 from iem.workflows.running.trainer import one_cycle
 
 WARM_UP = 5_000
@@ -77,15 +76,14 @@ def stable(warm_up: int, decay: int, total: int) -> Callable[[int], float]:
     return factor
 
 
-def replan(out: Path, found: dict[str, Any], recipe: Recipe, *, checkpoint: Path, plateau: Path) -> None:
+def replan(claim: Claim, recipe: Recipe, *, checkpoint: Path, plateau: Path) -> None:
     """Make the training in a folder one of as many visits as a recipe wants, from where the two are still the same.
 
     It goes on from its checkpoint, or from the state before its learning rate began to fall. The teacher in the folder
     stays the best there was until it is surpassed.
 
     Args:
-        out: the folder, held by this process alone.
-        found: the settings that the folder has.
+        claim: the folder.
         recipe: that of now; it differs in the number of visits at most.
         checkpoint: state of the last round.
         plateau: state of the last of the ``open_rounds``, once that is reached.
@@ -93,7 +91,7 @@ def replan(out: Path, found: dict[str, Any], recipe: Recipe, *, checkpoint: Path
     Raises:
         ConfigError: nothing of what has been learned can be used.
     """
-    before = replace(recipe, visits=found["visits"])
+    before, out = replace(recipe, visits=claim.settings["visits"]), checkpoint.parent
     if before == recipe:
         return
     done = {path: rounds_in(path) for path in (checkpoint, plateau) if path.exists()}
@@ -112,7 +110,7 @@ def replan(out: Path, found: dict[str, Any], recipe: Recipe, *, checkpoint: Path
     elif done:
         rule = f"the run in {out} was planned for {before.visits} and is ending; give that, or name another --out"
         raise ConfigError("--visits", recipe.visits, rule)
-    write_json(out / RUN, found | {"visits": recipe.visits})
+    claim.settle(claim.settings | {"visits": recipe.visits})
 
 
 def _least(recipe: Recipe, done: int) -> int:

@@ -50,6 +50,9 @@ class Checkpoints(lightning.Callback):
         self.every, self.patience, self.landmark = every, patience, landmark
         self.best, self.best_epoch = -float("inf"), -1
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self._stop_after(trainer, trainer.current_epoch - 1)  # killed after its last epoch, it has none to go
+
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int
     ) -> None:
@@ -67,12 +70,15 @@ class Checkpoints(lightning.Callback):
             self.best, self.best_epoch = figure, trainer.current_epoch
             if trainer.is_global_zero:
                 self.keep(pl_module)
-        if self.patience is not None and trainer.current_epoch - self.best_epoch >= self.patience:
-            trainer.should_stop = True
+        self._stop_after(trainer, trainer.current_epoch)
         if self.landmark is not None and trainer.current_epoch + 1 == self.landmark[0]:
             self._save(trainer, self.landmark[1])
         if (trainer.current_epoch + 1) % self.every == 0:
             self._save(trainer, self.path)
+
+    def _stop_after(self, trainer: lightning.Trainer, epoch: int) -> None:
+        if self.patience is not None and epoch - self.best_epoch >= self.patience:
+            trainer.should_stop = True
 
     def _save(self, trainer: lightning.Trainer, path: Path) -> None:
         """By the first process; all of them have to take part."""

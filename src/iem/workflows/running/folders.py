@@ -2,11 +2,12 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, final
 
 from iem.errors import ConfigError, OutputError
 from iem.files import PARTIAL, write_json
@@ -23,13 +24,86 @@ OTHERS = {
 """Settings that are more than a number or a word, and what a run that has others is called."""
 
 
-@contextmanager
-def open_run(
-    folder: Path, settings: Mapping[str, Any], *, kind: str, free: Collection[str] = ()
-) -> Iterator[dict[str, Any]]:
-    """Claim a folder for a run, or find that it is the same run, interrupted or finished; alone while the block runs.
+@final
+class Claim:
+    """A folder that this process alone works in, until the block ends in which ``open_run`` gave it.
 
-    The claim ends with the process that holds it, however that ends. The block is given the settings of the folder.
+    The claim is a lock on ``run.json``, which workers do not inherit and which a kill ends. POSIX lets go of it when
+    this process closes the file anywhere, so nobody else may open it meanwhile.
+    """
+
+    def __init__(self, path: Path, locks: ExitStack) -> None:
+        self._path, self._locks = path, locks
+        self.settings: dict[str, Any] = {}
+        """Those that the folder has."""
+
+    def found(self, settings: dict[str, Any]) -> None:
+        """Claim a folder that has these settings.
+
+        Raises:
+            OutputError: it cannot be written, or another process is at work in it.
+        """
+        file = self._held(self._path)
+        if os.fstat(file.fileno()).st_ino != self._path.stat().st_ino:  # replaced, by whoever is at work
+            raise _busy(self._path)
+        self.settings = settings
+
+    def settle(self, settings: dict[str, Any], *, new: bool = False) -> None:
+        """Give the folder these settings; whole, and claimed from the moment on that anybody can see them.
+
+        Args:
+            settings: take the place of those that it has.
+            new: it has none yet.
+
+        Raises:
+            OutputError: it cannot be written, or another process has made it its own meanwhile.
+        """
+        other = self._path.with_name(f".{RUN}.{os.getpid()}.new{PARTIAL[2:]}")
+        try:
+            write_json(other, settings, parents=True)
+        except OutputError as error:  # the other name means nothing to anybody
+            raise OutputError(str(error).replace(other.name, self._path.name)) from error
+        try:
+            self._held(other)
+            if new:
+                self._path.hardlink_to(other)
+            else:
+                other.replace(self._path)
+        except FileExistsError as error:
+            raise _busy(self._path) from error
+        except OSError:  # a file system without links
+            other.replace(self._path)
+        finally:
+            other.unlink(missing_ok=True)
+        self.settings = settings
+
+    def _held(self, path: Path) -> IO[bytes]:
+        try:
+            file = self._locks.enter_context(path.open("rb+"))
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}; choose another place") from error
+        if not alone_with(file):
+            raise _busy(self._path)
+        return file
+
+
+def alone_with(file: IO[Any]) -> bool:
+    """Hold an open file for this process until it is closed; False if another does. A kill ends that, too.
+
+    On a file system without locks everybody is alone.
+    """
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+@contextmanager
+def open_run(folder: Path, settings: Mapping[str, Any], *, kind: str, free: Collection[str] = ()) -> Iterator[Claim]:
+    """Claim a folder for a run, or find that it is the same run, interrupted or finished; alone while the block runs.
 
     Args:
         folder: made if needed.
@@ -43,41 +117,36 @@ def open_run(
         ConfigError: the folder holds a run with other settings; names the first that differs.
     """
     wanted = json.loads(json.dumps({"kind": kind, **settings}))
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise OutputError(f"--out {folder} is a file; name a folder")
     path = folder / RUN
-    held = wanted
-    if path.is_file():
-        held = _read(path, kind)
-        _compare(folder, wanted, held, free)
-    else:
-        started = f".{RUN}{PARTIAL[1:]}"  # by a run that was killed before it had claimed the folder
-        if folder.is_dir() and not all(fnmatch(entry.name, started) for entry in folder.iterdir()):
-            raise OutputError(f"--out {folder} exists and is not a {kind} run of iem; name a new folder")
-        write_json(path, wanted, parents=True)
-    with _alone(path):
+    with ExitStack() as locks:
+        claim = Claim(path, locks)
+        if os.path.isfile(path):
+            held = _read(path, kind)
+            _compare(folder, wanted, held, free)
+            claim.found(held)
+        else:
+            started = f".{RUN}{PARTIAL[1:]}"  # by a run that was killed before it had claimed the folder
+            if os.path.isdir(folder) and not all(fnmatch(name, started) for name in _listed(folder)):
+                raise OutputError(f"--out {folder} exists and is not a {kind} run of iem; name a new folder")
+            claim.settle(wanted, new=True)
         for leftover in folder.rglob(PARTIAL):  # of a run that was killed while it wrote
             leftover.unlink(missing_ok=True)
-        yield held
+        yield claim
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a file for this process; its workers do not inherit the claim, and a kill ends it."""
+def _listed(folder: Path) -> list[str]:
     try:
-        file = path.open("rb+")
+        return os.listdir(folder)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}; choose another place") from error
-    with file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise OutputError(
-                f"another process is at work in --out {path.parent}; wait until it is done, or name another folder"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
-        yield
+        raise OutputError(f"cannot read {folder}: {error.strerror}; choose another place") from error
+
+
+def _busy(path: Path) -> OutputError:
+    return OutputError(
+        f"another process is at work in --out {path.parent}; wait until it is done, or name another folder"
+    )
 
 
 def _compare(folder: Path, wanted: Mapping[str, Any], found: Mapping[str, Any], free: Collection[str]) -> None:

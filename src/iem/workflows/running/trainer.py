@@ -4,6 +4,7 @@ import copy
 import logging
 import re
 import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -139,4 +140,5 @@ def run_to_end(
             "from the last round"
         ) from error
     finally:
-        signal.signal(signal.SIGINT, handler)
+        if threading.current_thread() is threading.main_thread():  # Lightning sets it nowhere else, nor can anybody
+            signal.signal(signal.SIGINT, handler)
