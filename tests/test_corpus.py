@@ -554,6 +554,7 @@ def test_a_named_table_can_be_excluded(table_path, tmp_path):
 def test_excluded_tables_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
     from iem.workflows.corpora import preparing
 
+    monkeypatch.setenv("IEM_CACHE", str(tmp_path / "cache"))
     read = []
     original = preparing.stream_rows
 
@@ -571,6 +572,10 @@ def test_excluded_tables_are_read_once_and_again_when_they_change(tmp_path, monk
     kept = [sorted(record.smiles for record in Corpus(tmp_path / str(number))) for number in range(3)]
     assert kept == [["CCC", "CCN"], ["CCC", "CCN"], ["CCO"]]
     assert read.count([str(table)]) == 2
+    for path in Path(os.environ["IEM_CACHE"]).rglob("*.arrow"):
+        path.write_bytes(path.read_bytes()[:-20])  # what was kept of it is damaged, and made anew
+    prepare(str(source), out=tmp_path / "again", exclude=(str(table),), jobs=1)
+    assert [record.smiles for record in Corpus(tmp_path / "again")] == ["CCO"]
 
 
 def test_a_limit_is_a_random_sample_that_follows_from_the_seed(tmp_path):

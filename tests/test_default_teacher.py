@@ -55,3 +55,9 @@ def test_its_features_do_not_depend_on_the_spelling(teacher):
     one, two, other = teacher.embed(["CC(=O)Oc1ccccc1C(=O)O", "OC(=O)c1ccccc1OC(C)=O", "CCO"], jobs=1)
     np.testing.assert_array_equal(one, two)
     assert np.linalg.norm(one - other) > 0.1 * np.linalg.norm(one)
+
+
+def test_a_polymer_has_no_picture_from_any_side(teacher):
+    features, notes = teacher.features(["C" * 1001], jobs=1)
+    assert np.isnan(features).all()
+    assert notes == ["pictures end at 1,000 atoms"]

@@ -1,6 +1,7 @@
 """Measuring a teacher: errors against scikit-learn, retrieval, probes, and what the verb prints and writes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,15 @@ from iem.errors import ArtifactError
 from iem.nn.teacher import load_teacher
 from iem.records import Split
 from iem.workflows.pictures.embed import usual_view
-from iem.workflows.pretraining.evaluating import fingerprints, on_corpus, prior_errors, probe, retrieval, untrained
+from iem.workflows.pretraining.evaluating import (
+    fingerprints,
+    on_corpus,
+    prior_errors,
+    probe,
+    retrieval,
+    show_errors,
+    untrained,
+)
 from iem.workflows.pretraining.run import held_out_part
 
 SMILES = [
@@ -52,6 +61,12 @@ def test_what_is_not_known_counts_for_nothing():
     assert errors["r2"] == [1, 1]
 
 
+def test_of_what_is_known_nowhere_no_error_is_made_up():
+    errors = prior_errors(np.ones((3, 2)), np.zeros((3, 2)), np.zeros((3, 2), dtype=bool))
+    assert errors == {"rmse": None, "rmse_of_mean": None, "r2": [None, None], "r2_mean": None}
+    show_errors("encoder", {"3d": {"shape": errors}})
+
+
 def test_retrieval_finds_equal_directions_and_only_those():
     rng = np.random.default_rng(0)
     flat = rng.normal(size=(40, 16))
@@ -73,6 +88,13 @@ def test_a_probe_finds_a_linear_law_and_nothing_in_noise(tmp_path):
     assert probe(noise, table, split, "regression") > 0.5 * weight.std()
     binary = read_table(pd.DataFrame({"smiles": keys, "heavy": (weight > np.median(weight)).astype(int)}))
     assert probe(described, binary, split, "classification") > 0.9
+    lost = described.copy()
+    lost[order[28]] = np.nan  # a molecule without a picture, which is in no part
+    fewer = split._replace(test=order[29:])
+    assert probe(lost, table, fewer, "regression") == pytest.approx(probe(described, table, fewer, "regression"))
+    late = table.labels.copy()
+    late[split.train] = np.nan
+    assert probe(described, replace(table, labels=late), split, "regression") > 0, "nothing to learn, and no traceback"
 
 
 def test_fingerprints_count_and_do_not_depend_on_the_spelling():

@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from safetensors.torch import save_file
 from iem import artifact
 from iem.chem.molecules import parse
 from iem.chem.priors import PAPER, PRIORS, shape_prior, substructure_prior
-from iem.data.album import Album
+from iem.data.album import Album, room_for
 from iem.data.corpus import Corpus
 from iem.data.datasets import STILL, Augmentation, PictureDataset, Rounds, prior_statistics
 from iem.errors import ArtifactError, ConfigError, IEMError, OutputError
@@ -38,7 +39,7 @@ from iem.workflows.pretraining.five_tasks import FiveTasks, Pretraining
 from iem.workflows.pretraining.recipe import PRESETS
 from iem.workflows.pretraining.run import loaders, new_model, train_teacher
 from iem.workflows.pretraining.schedules import open_rounds, schedule_of, stable
-from iem.workflows.running.checkpoint import Checkpoints
+from iem.workflows.running.checkpoint import Checkpoints, go_back
 from iem.workflows.running.trainer import run_to_end
 
 TINY = replace(
@@ -144,6 +145,10 @@ def test_an_album_has_whole_pictures_or_none(tmp_path, monkeypatch):
     again.put(1, picture)
     assert again.full
     assert not Album.fits(album.path, 224, 10**9)
+    kept = album.path.stat().st_blocks * 512
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=kept))
+    assert Album.fits(album.path, 48, kept // room_for(48)), "what is there already needs no room"
+    assert not Album.fits(tmp_path / "other.album", 48, kept // room_for(48))
 
 
 def test_rounds_visit_every_molecule_once_per_pass():
@@ -530,3 +535,10 @@ def test_a_folder_with_something_else_is_not_touched(corpus, tmp_path):
     with pytest.raises(OutputError, match="exists and is not a teacher run of iem"):
         train_teacher(corpus, out=tmp_path, recipe=TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_checkpoint_that_was_deleted_begins_at_the_landmark(tmp_path):
+    state = {"epoch": 3, "callbacks": {Checkpoints.__qualname__: {"best": -1.0, "best_epoch": 2}}}
+    torch.save(state, tmp_path / "plateau.ckpt")
+    go_back(tmp_path / "checkpoint.ckpt", tmp_path / "plateau.ckpt")
+    assert torch.load(tmp_path / "checkpoint.ckpt", weights_only=True) == state

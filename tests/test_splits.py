@@ -12,9 +12,11 @@ import pytest
 import rdkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rdkit.Chem import rdFingerprintGenerator
+from rdkit.DataStructs import TanimotoSimilarity
 
 from iem.chem.molecules import canonical, parse
-from iem.chem.splits import digest, random_split, scaffold, scaffold_split, split_by_column
+from iem.chem.splits import ALIKE, cluster_split, digest, random_split, scaffold, scaffold_split, split_by_column
 from iem.data.moleculenet import DATASETS
 from iem.data.tables import read_table
 from iem.errors import ConfigError, TableError
@@ -95,6 +97,22 @@ def test_random_split_of_distinct_molecules_has_the_shares() -> None:
     assert [len(part) for part in random_split(keys, 0)] == [800, 100, 100]
     assert [len(part) for part in random_split(keys, 0, (0.5, 0.25, 0.25))] == [500, 250, 250]
     assert digest(random_split(keys, 0)) != digest(random_split(keys, 1))
+
+
+def test_a_molecule_belongs_to_the_leader_that_it_is_most_like(freesolv: list[str]) -> None:
+    keys = freesolv[:150] * 2
+    parts = {keys[row]: name for name, rows in cluster_split(keys)._asdict().items() for row in rows}
+    prints = {
+        key: rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048).GetFingerprint(parse(key))
+        for key in parts
+    }
+    leaders: list[str] = []
+    for key in sorted(parts):
+        if all(TanimotoSimilarity(prints[key], prints[leader]) < ALIKE for leader in leaders):
+            leaders.append(key)
+    assert 20 < len(leaders) < len(parts)
+    for key in parts:
+        assert parts[key] == parts[max(leaders, key=lambda leader: TanimotoSimilarity(prints[key], prints[leader]))]
 
 
 def test_split_by_column() -> None:

@@ -179,7 +179,31 @@ def test_sdf_with_broken_records(write: Write) -> None:
     assert "valence" in table.rejected[1].reason
 
 
+def test_the_title_of_an_sdf_record_is_no_target(write: Write) -> None:
+    """PubChem's records are called by their number, which is no property of a molecule."""
+    records = [
+        f"{number}{datamol.to_molblock(datamol.to_mol(smiles))}> <PUBCHEM_COMPOUND_CID>\n{number}\n\n"
+        f"> <pIC50>\n{value}\n\n$$$$\n"
+        for number, smiles, value in [(1024, "CCO", 4.5), (1031, "CCN", 5.5), (1119, "CCCl", 6.0)]
+    ]
+    path = write("".join(records), "x.sdf")
+    table = read_table(path)
+    assert table.targets == ["pIC50"]
+    assert table.columns["title"].tolist() == ["1024", "1031", "1119"]
+    assert read_table(path, targets=["title"]).labels[:, 0].tolist() == [1024, 1031, 1119]
+
+
 # Columns
+
+
+def test_a_decimal_comma_between_bars(write: Write) -> None:
+    table = read_table(write("smiles|logS\nCCO|-0,77\nCCN|1,5\nCCCl|2,25\n"))
+    assert table.labels[:, 0].tolist() == [-0.77, 1.5, 2.25]
+
+
+def test_blank_lines_before_the_header_are_no_rows(write: Write) -> None:
+    table = read_table(write("  \n\nsmiles,logS\nCCO,1\nCCN,2.5\n"))
+    assert (table.rows.tolist(), table.rejected) == ([0, 1], [])
 
 
 def test_names_with_blanks_units_and_brackets(write: Write) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +38,7 @@ def save(
     """Write ``model.safetensors``, then ``card.json`` that vouches for it; return the digest of the weights.
 
     Args:
-        folder: exists.
+        folder: made if needed.
         tensors: by name.
         card: what else there is to know.
         kind: what the folder is.
@@ -47,7 +48,7 @@ def save(
     for name, some in {WEIGHTS: tensors, **(further or {})}.items():
         content = dump_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in some.items()})
         digests[name] = hashlib.sha256(content).hexdigest()
-        write_bytes(folder / name, content)
+        write_bytes(folder / name, content, parents=True)
     digest = digests.pop(WEIGHTS)
     head = {"program": "iem", "kind": kind, "schema": SCHEMA, "digest": digest, "versions": versions()}
     write_json(folder / CARD, dict(card) | ({"further": digests} if digests else {}) | head)
@@ -61,9 +62,9 @@ def read_card(folder: Path, *, kind: str) -> dict[str, Any]:
         ArtifactError: with what is wrong and what to do.
     """
     path = folder / CARD
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ArtifactError(f"there is no {kind} folder at {folder}; check the path")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ArtifactError(
             f"{folder} has no {CARD}, so it is not a finished {kind}; repeat the command that began it, "
             "or name another folder"

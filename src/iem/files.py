@@ -56,9 +56,9 @@ def whole(path: Path, *, parents: bool = False) -> Iterator[Path]:
 def check_place(path: Path) -> None:
     """Raise OutputError now, and not after the work, if a file cannot be written for want of its folder."""
     folder = path.parent
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OutputError(f"{path} is a folder; name a file")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise OutputError(f"cannot write {path}: there is no folder {folder}; make it, or choose another place")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {path}: the folder may not be written; choose another place")

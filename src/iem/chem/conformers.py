@@ -182,7 +182,7 @@ def given_geometry(mol: Mol) -> Geometry:
     """
     with rdBase.BlockLogs():
         bare = Chem.RemoveHs(mol)
-    _check_size(bare)
+    check_size(bare)
     name = canonical(bare)
     if not is_3d(mol):
         raise MoleculeError(name, "conformer", "it comes without 3D coordinates")
@@ -219,11 +219,11 @@ def _attempt(spelling: str, settings: ConformerSettings | None) -> Geometry | Mo
 
 def _ordered(mol: Mol) -> Mol:
     """The same molecule, freshly read from its canonical SMILES."""
-    _check_size(mol)
+    check_size(mol)
     return parse(canonical(mol))
 
 
-def _check_size(mol: Mol) -> None:
+def check_size(mol: Mol) -> None:
     """Comes before the canonical SMILES, which takes seconds for a polymer."""
     if (count := mol.GetNumAtoms()) > MOST_DRAWN:
         raise MoleculeError(f"a molecule of {count:,} atoms", "conformer", f"pictures end at {MOST_DRAWN:,} atoms")

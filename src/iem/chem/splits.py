@@ -73,8 +73,12 @@ def cluster_split(keys: Sequence[str], fractions: tuple[float, float, float] = (
     distinct = sorted(set(keys))
     prints = [generator.GetFingerprint(parse(key)) for key in distinct]
     leaders = list(LeaderPicker().LazyBitVectorPick(prints, len(prints), 1 - ALIKE))
-    likes = np.stack([BulkTanimotoSimilarity(prints[leader], prints) for leader in leaders])
-    names = dict(zip(distinct, likes.argmax(axis=0).tolist(), strict=True))
+    most, nearest = np.full(len(prints), -1.0), np.zeros(len(prints), dtype=np.int64)
+    for number, leader in enumerate(leaders):
+        likes = np.array(BulkTanimotoSimilarity(prints[leader], prints))
+        nearer = likes > most
+        most[nearer], nearest[nearer] = likes[nearer], number
+    names = dict(zip(distinct, nearest.tolist(), strict=True))
     return _by_groups([names[key] for key in keys], fractions, "cluster")
 
 

@@ -36,8 +36,9 @@ class Album:
 
     @staticmethod
     def fits(path: Path, size: int, pictures: int) -> bool:
-        """Whether there is room for so many, in half of what the disk has left."""
-        room = min(MOST, shutil.disk_usage(path.parent).free // 2)
+        """Whether there is room for so many, in half of what the disk has left beside those that are there already."""
+        kept = path.stat().st_blocks * 512 if path.exists() else 0
+        room = min(MOST, (shutil.disk_usage(path.parent).free + kept) // 2)
         return hasattr(os, "pread") and room_for(size) * pictures <= room
 
     @cached_property

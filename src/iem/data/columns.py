@@ -25,7 +25,7 @@ WORDS |= {"positive": 1.0, "negative": 0.0}
 LARGEST = 1e15
 """Of labels, either sign: their squares, and sums of those, stay far inside single precision."""
 
-_ROW_NUMBER = re.compile(r"unnamed: \d+|index|idx|row|(?:[^\W\d]*[ _.-])?(?:id|num|number|no\.?|nr\.?)|molid|[cas]id")
+_ROW_NUMBER = re.compile(r"unnamed: \d+|index|idx|row|(?:[^\W\d]*[ _.-])?(?:[cas]?id|num|number|no\.?|nr\.?)|molid")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 _STRUCTURAL = re.compile(r"[\[\]()=#\d/\\@]")
 

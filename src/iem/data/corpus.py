@@ -106,6 +106,7 @@ class RejectedRows:
         partial = self._stack.enter_context(whole(self._folder / REJECTED))
         options = {"compression": "zstd", "write_page_checksum": True}
         self._writer = self._stack.enter_context(pq.ParquetWriter(partial, REJECTIONS, **options))
+        self._stack.push(self._last)
         return self
 
     def add(self, rows: Sequence[Rejection]) -> None:
@@ -119,9 +120,11 @@ class RejectedRows:
         self._writer.write_table(pa.table(columns, schema=REJECTIONS))
         self._waiting.clear()
 
-    def __exit__(self, kind: type | None, *error: Any) -> None:
+    def _last(self, kind: type | None, *_: Any) -> None:
         if kind is None and self._waiting:
             self._flush()
+
+    def __exit__(self, kind: type | None, *error: Any) -> None:
         self._stack.__exit__(kind, *error)
 
 
@@ -142,7 +145,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path} was not written by iem; name a folder that iem prepare wrote")
     if manifest.get("schema") != SCHEMA:
         raise ArtifactError(
-            f"{folder} has format version {manifest.get('schema')}, and this iem reads version {SCHEMA}"
+            f"{folder} has format version {manifest.get('schema')}, and this iem reads version {SCHEMA}; run the same "
+            "iem prepare command again to make it anew"
         )
     return manifest
 

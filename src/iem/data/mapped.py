@@ -29,13 +29,13 @@ def write_mapped(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> N
         raise OutputError(f"{error} ($IEM_CACHE says where the cache is)") from error
 
 
-def is_mapped(path: Path, schema: pa.Schema, rows: int) -> bool:
-    """Whether ``open_mapped`` will find this schema and as many rows, which it does not if the file was cut off."""
+def is_mapped(path: Path, schema: pa.Schema, rows: int | None = None) -> bool:
+    """Whether ``open_mapped`` will find this schema and, if given, as many rows; not if the file was cut off."""
     try:
         parts = open_mapped(path)
     except ArtifactError:
         return False
-    return sum(map(len, parts)) == rows and all(part.schema.equals(schema) for part in parts)
+    return rows in (None, sum(map(len, parts))) and all(part.schema.equals(schema) for part in parts)
 
 
 def open_mapped(path: Path) -> list[pa.Table]:

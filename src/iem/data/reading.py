@@ -209,7 +209,7 @@ def _separator(lines: Sequence[str]) -> str:
 
 def _text_pieces(records: Iterator[list[str]], columns: list[str], name: str, rows: int) -> Iterator[Piece]:
     for row in records:  # the header, after blank lines
-        if row:
+        if any(cell.strip() for cell in row):
             break
     width, number = len(columns), 0
     piece: list[list[str]] = []

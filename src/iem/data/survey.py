@@ -1,4 +1,4 @@
-"""What is in a corpus: counts and distributions, shard by shard in constant memory."""
+"""What is in a corpus: counts and distributions, shard by shard."""
 
 from collections import Counter
 from pathlib import Path

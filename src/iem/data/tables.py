@@ -149,7 +149,7 @@ def read_table(
     with open_source(_located(source), 10_000) as opened:
         frame, mols, problems = _whole(opened.pieces)
         name = dataset.name if dataset is not None else opened.name
-        notes, comma = list(opened.notes), opened.separator in (";", "\t")
+        notes, comma = list(opened.notes), opened.separator not in ("", ",")
         column = opened.smiles
     if not len(frame):
         raise TableError(f"{name} {NO_ROWS}")
@@ -177,7 +177,8 @@ def read_table(
     others = frame.iloc[used].drop(columns=column).reset_index(drop=True)
     found = Targets([], None, [], [])
     if targets or require_targets:
-        candidates = others.drop(columns=[] if targets else others.columns.intersection(list(exclude)))
+        never = [*exclude, "title"] if opened.form == "SDF" else exclude  # the name of a record, and no label
+        candidates = others.drop(columns=[] if targets else others.columns.intersection(list(never)))
         found = find_targets(candidates, list(dict.fromkeys(targets)), task, table=name, comma=comma)
         notes += found.notes
         wrong = _wrong_labels(found, used, texts)

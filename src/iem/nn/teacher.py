@@ -1,5 +1,6 @@
 """The frozen teacher: pictures of a molecule in, one feature vector out; and its folder on disk."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
@@ -19,7 +20,7 @@ BUNDLED = Path(__file__).parent.parent / "assets" / "teachers"
 
 @final
 class Teacher(nn.Module):
-    """An image encoder and its four prior heads, frozen from birth.
+    """An image encoder and its prior heads, frozen from birth.
 
     Args:
         encoder: pictures to features.
@@ -55,7 +56,7 @@ def find(name: str | Path) -> Path:
         ArtifactError: there is neither.
     """
     for folder in (BUNDLED / name, Path(name)):
-        if folder.is_dir():
+        if os.path.isdir(folder):
             return folder
     bundled = ", ".join(sorted(folder.name for folder in BUNDLED.glob("*"))) or "none"
     raise ArtifactError(

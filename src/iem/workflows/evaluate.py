@@ -17,7 +17,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a teacher on molecules that it never saw: priors, retrieval, and linear probes on tables.
 
-    With a corpus: the error of its four prior heads in the priors' own units, beside the best constant guess, and how
+    With a corpus: the error of its prior heads in the priors' own units, beside the best constant guess, and how
     often the 3D views of a molecule are found among those of all others from its 2D depiction. If it is the corpus that
     the teacher was trained on, only its held-out part is used.
 
@@ -32,7 +32,7 @@ def evaluate(
         table: Table to probe, by name or path; repeat for several.
         molecules: At most so many molecules of the corpus.
         out: JSON file for the figures.
-        jobs: Processes for conformers and pictures; -1 is one per core.
+        jobs: Processes for conformers and pictures of tables; -1 is one per core.
     """
     if corpus is None and not table:
         raise ConfigError("--corpus", None, "name a --corpus, a --table or both")

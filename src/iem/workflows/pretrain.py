@@ -28,10 +28,11 @@ def pretrain(
     devices: int = 1,
     nodes: int = 1,
 ) -> None:
-    """Train a teacher: two image encoders that see depictions and 3D views and learn five tasks from them.
+    """Train a teacher: two image encoders that see depictions and 3D views and learn from them, without labels.
 
-    The tasks are the contrast between the 2D and the 3D pictures of a molecule and the prediction of four priors
-    (atoms, bonds, geometry, properties) from either (eq. 1 to 4 of the paper). Pictures are drawn on the fly. The
+    The tasks are the contrast between the 2D and the 3D pictures of a molecule and the prediction of priors (atoms,
+    bonds, shape, properties, substructures; the paper's: atoms, bonds, geometry, properties) from either (eq. 1 to 4 of
+    the paper). Pictures are drawn on the fly. The
     teacher in OUT is the best on held-out molecules so far, and can be used while training goes on. Interrupted, the
     same command goes on where it was.
 
@@ -39,7 +40,7 @@ def pretrain(
         corpus: Folder that "iem prepare" wrote.
         out: Folder for the teacher.
         preset: "default" learns most in little time; "paper" does what the paper did, at its size (a GPU cluster).
-        encoder: Image network by its timm name [iem_resnet10, ours for small pictures; paper:
+        encoder: Image network by its timm name [iem_resnet10, made for small pictures; paper:
             resnet18].
         pretrained: First weights of both encoders: "timm" for those that timm has under the encoder's name, downloaded
             or in its cache, or a .safetensors or .pth file of that network [random].

@@ -1,5 +1,6 @@
 """The verbs ``iem teacher show``, ``pack`` and ``import``: what a teacher is, and how it travels."""
 
+import os
 from pathlib import Path
 
 
@@ -29,11 +30,10 @@ def pack(run: Path, *, out: Path) -> None:
     from iem.errors import OutputError
 
     tensors, card = artifact.load(run, kind="teacher")
-    if out.exists():
+    if os.path.exists(out):
         raise OutputError(f"--out {out} exists; name a new folder")
     flat = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder_2d.")}
     rest = {name: tensor for name, tensor in tensors.items() if name not in flat}
-    out.mkdir(parents=True)
     about = card | {"packed_from": card["digest"]}
     artifact.save(out, rest, about, kind="teacher", further={"encoder_2d.safetensors": flat} if flat else None)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections import Counter
@@ -33,11 +34,11 @@ from iem.data.corpus import (
     write_table,
 )
 from iem.data.intake import Batch, Named, Row, Texts, batches, draw, drawn, largest, name_rows, stream_rows
-from iem.data.mapped import open_mapped, place_of, write_mapped
+from iem.data.mapped import is_mapped, open_mapped, place_of, write_mapped
 from iem.data.moleculenet import DATASETS, fetch
 from iem.data.tables import STANDARD_INPUT
 from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, TableError
-from iem.files import PARTIAL, write_json
+from iem.files import write_json
 from iem.records import STATUSES, Rejection
 from iem.render.depiction import layout
 from iem.report.text import plural
@@ -119,8 +120,6 @@ def prepare_corpus(
                 molecules = plural(before["counts"]["molecules"], "molecule")
                 say(f"{out} is finished and undamaged: {molecules}; nothing to do")
                 return
-            for leftover in out.glob(PARTIAL):  # of a run that was killed while it wrote
-                leftover.unlink(missing_ok=True)
             started = perf_counter()
             forbidden = _skeletons(exclude, tasks)
             read, highest = draw(_watched(stream_rows(files, smiles)), limit, settings.seed)
@@ -150,7 +149,7 @@ def _at_hand(inputs: Sequence[str]) -> Iterator[list[str]]:
 @contextmanager
 def _claimed(out: Path, asked: Mapping[str, Any]) -> Iterator[None]:
     """A folder for this run; one in which nothing was made before an error is given free again."""
-    existed = out.exists()
+    existed = os.path.exists(out)
     with open_run(out, asked, kind="corpus"):
         try:
             yield
@@ -281,7 +280,7 @@ def make_shard(
 
 def _causes(rows: Sequence[Row], settings: ConformerSettings) -> str:
     """A name for everything that a shard depends on."""
-    causes = blake2b(settings.signature.encode(), digest_size=16)
+    causes = blake2b(f"{SCHEMA} {settings.signature}".encode(), digest_size=16)
     for row in rows:
         causes.update(f"\n{row.number} {row.key}".encode())
         if row.geometry:
@@ -301,7 +300,7 @@ def _skeletons(tables: Sequence[str], tasks: Engine) -> set[str]:
     found: set[str] = set()
     for table in tables:
         path = place_of("excluded", _sha256(_located(table)), rdBase.rdkitVersion)
-        if not path.is_file():
+        if not is_mapped(path, EXCLUDED):
             rows = (drawn(some, 0, None) for some in stream_rows([table], None))
             bare = {row.bare for some in _named(rows, tasks) for row in some if row.bare}
             if not bare:
@@ -354,7 +353,7 @@ def _located(source: str) -> Path:
     """The file of an input."""
     if source in DATASETS:
         return fetch(source)
-    if not Path(source).exists():
+    if not os.path.exists(source):  # which takes names of any length
         names = ", ".join(DATASETS)
         raise TableError(f"there is no file {source!r} and no benchmark table of that name ({names}); check the path")
     return Path(source)

@@ -36,7 +36,7 @@ def fingerprints(keys: Sequence[str]) -> np.ndarray:
 def descriptors(keys: Sequence[str]) -> np.ndarray:
     """RDKit's 2D descriptors by name (some 210), float32 ``(molecules, descriptors)``; NaN where none exists."""
     with rdBase.BlockLogs():
-        rows = [[_value(function, parse(key)) for _, function in Descriptors.descList] for key in keys]
+        rows = [[_value(function, mol) for _, function in Descriptors.descList] for mol in map(parse, keys)]
     values = np.array(rows, dtype=np.float64)
     return np.where(np.abs(values) < 1e30, values, np.nan).astype(np.float32)
 
@@ -113,7 +113,7 @@ def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: st
     thousands of standard deviations away, and would rule the score.
 
     Args:
-        values: representation, float (molecules, features).
+        values: representation, finite, float (molecules, features).
         labels: float (molecules, targets), NaN where missing.
         split: the three parts; the test part is not looked at.
         task: ``classification`` (logistic regression; the outputs are log-odds) or ``regression`` (ridge).
@@ -136,6 +136,8 @@ def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: st
 def _linear(scaled: np.ndarray, labels: np.ndarray, train: np.ndarray, task: str, strength: float) -> np.ndarray:
     """Outputs for all molecules of a model trained on the labelled ones of ``train``."""
     rows = train[~np.isnan(labels[train])]
+    if not len(rows):
+        return np.zeros(len(labels))
     with warnings.catch_warnings():
         for warning in (LinAlgWarning, ConvergenceWarning):
             warnings.simplefilter("ignore", warning)  # of the least strengths, which lose by validation

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from rdkit import rdBase
 
-from iem.chem.conformers import ConformerSettings, conformer, flat_geometry
+from iem.chem.conformers import ConformerSettings, check_size, conformer, flat_geometry
 from iem.chem.molecules import parse
 from iem.errors import MoleculeError
 from iem.records import Geometry
@@ -84,7 +84,14 @@ class Depicted(NamedTuple):
         return self.depiction.signature
 
     def __call__(self, smiles: str, geometry: Coordinates) -> Drawn:
-        return Drawn(smiles, self.depiction(parse(smiles))[None], "depiction")
+        try:
+            mol = parse(smiles)
+            check_size(mol)
+            return Drawn(smiles, self.depiction(mol)[None], "depiction")
+        except MoleculeError as error:
+            return Drawn(smiles, None, error.reason)
+        except (RuntimeError, ValueError) as error:
+            return Drawn(smiles, None, f"RDKit cannot draw it ({error})")
 
 
 def draw_some(artist: Spatial | Layout | Depicted, chunk: Sequence[tuple[str, Coordinates]]) -> list[Drawn]:

@@ -115,8 +115,8 @@ def prior_errors(answers: np.ndarray, truths: np.ndarray, known: np.ndarray) -> 
     r2 = [None if v == 0 else float(1 - m / v) for m, v in zip(missed, varied, strict=True)]
     present = [value for value in r2 if value is not None]
     return {
-        "rmse": float(np.sqrt((gaps**2).mean())),
-        "rmse_of_mean": float(np.sqrt((spread**2).mean())),
+        "rmse": float(np.sqrt((gaps**2).mean())) if known.any() else None,
+        "rmse_of_mean": float(np.sqrt((spread**2).mean())) if known.any() else None,
         "r2": r2,
         "r2_mean": float(np.mean(present)) if present else None,
     }
@@ -180,8 +180,8 @@ def untrained(card: Mapping[str, Any]) -> Teacher:
 
 
 def probe(values: np.ndarray, table: Table, split: Split, task: str) -> float | None:
-    """Test score of the linear probe; None where there is none."""
-    outputs = probe_outputs(values, table.labels, split, task)
+    """Test score of the linear probe; None where there is none. Molecules of no part may have no values."""
+    outputs = probe_outputs(np.nan_to_num(values), table.labels, split, task)
     score = mean_score(scores(task, table.labels[split.test], outputs[split.test]))
     return None if np.isnan(score) else score
 
@@ -200,8 +200,8 @@ def show_errors(of: str, errors: Mapping[str, Mapping[str, Any]]) -> None:
     grid = Grid("prior", of, "RMSE", "RMSE of the mean", "R²")
     for name, priors in errors.items():
         for prior, error in priors.items():
-            r2 = "–" if error["r2_mean"] is None else f"{error['r2_mean']:.3f}"
-            grid.add_row(prior, name, f"{error['rmse']:.3f}", f"{error['rmse_of_mean']:.3f}", r2)
+            figures = (error[figure] for figure in ("rmse", "rmse_of_mean", "r2_mean"))
+            grid.add_row(prior, name, *("–" if figure is None else f"{figure:.3f}" for figure in figures))
     console.print(grid)
 
 

@@ -1,4 +1,4 @@
-"""The five tasks of a teacher: two encoders and four heads, their losses, and the step of a training."""
+"""The five tasks of a teacher: two encoders and the heads of the priors, their losses, and the step of a training."""
 
 import copy
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ NAMED = 5
 
 
 class FiveTasks(nn.Module):
-    """Two image encoders and the four heads they share; a batch in, the named terms of eq. 4 out.
+    """Two image encoders and the heads they share, one per prior; a batch in, the named terms of eq. 4 out.
 
     Args:
         architecture: timm name of both encoders.

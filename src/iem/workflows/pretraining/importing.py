@@ -1,6 +1,7 @@
 """The teacher that the paper's authors published becomes a teacher folder."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ SIZE, ARCHITECTURE = 224, "resnet18"
 
 def import_teacher(file: Path, *, out: Path) -> None:
     """See ``iem.workflows.teachers.import_``."""
-    if out.exists():
+    if os.path.exists(out):
         raise OutputError(f"--out {out} exists; name a new folder")
     content = artifact.read_pth(file)
     parts = {part: _state(content, part, file) for part in (*ENCODERS.values(), *HEADS.values())}
@@ -63,7 +64,6 @@ def import_teacher(file: Path, *, out: Path) -> None:
         "imported_from": {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()},
         "licence": "unknown: ask its authors before you pass it on",
     }
-    out.mkdir(parents=True)
     artifact.save(out, tensors, card, kind="teacher")
     say(f"the teacher is in {out}; try it with iem fit --teacher {out}")
 

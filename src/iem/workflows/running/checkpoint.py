@@ -99,11 +99,11 @@ def rounds_in(path: Path) -> int:
 
 def go_back(checkpoint: Path, to: Path) -> None:
     """Let a training go on from an earlier state, with the best so far still to be surpassed; whole or not at all."""
-    if checkpoint.samefile(to):
+    if checkpoint == to:
         return
-    state, best = (_read(path) for path in (to, checkpoint))
-    key = Checkpoints.__qualname__
-    state["callbacks"][key] = best["callbacks"][key]
+    state, key = _read(to), Checkpoints.__qualname__
+    if checkpoint.exists():  # a damaged one may have been deleted
+        state["callbacks"][key] = _read(checkpoint)["callbacks"][key]
     with whole(checkpoint) as path:
         torch.save(state, path)
 
