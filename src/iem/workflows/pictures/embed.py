@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class ImageTeacher:
             its conformer or the reason why there is none.
         """
         given = self._needed(given)
-        bank, filed = FeatureBank(self.causes), _filed(keys, given)
+        bank, filed = self._features, _filed(keys, given)
         wanted = [key for key in dict.fromkeys(keys) if filed[key] not in bank]
         with progress() as bars:
             bar = bars.add_task("drawing molecules and showing them to the teacher", total=len(wanted))
@@ -81,6 +81,15 @@ class ImageTeacher:
         features = np.stack([row for row, _ in rows]) if rows else np.zeros((0, self.teacher.dim), np.float32)
         return features, [note for _, note in rows]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what it has read of the cache: whoever it is sent to may not need it, or read it there."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_features", "_conformers")}
+
+    @cached_property
+    def _features(self) -> FeatureBank:
+        """Those that were made before, read once."""
+        return FeatureBank(self.causes)
+
     @cached_property
     def _conformers(self) -> ConformerBank | None:
         """Those that were made before, read once; None where pictures need none."""
@@ -88,8 +97,8 @@ class ImageTeacher:
 
     def unseen(self, keys: Sequence[str], *, given: Mapping[str, Geometry] | None = None) -> list[str]:
         """Those of some molecules that the cache does not hold; the arguments are those of ``features``."""
-        bank, filed = FeatureBank(self.causes), _filed(keys, self._needed(given))
-        return [key for key in dict.fromkeys(keys) if filed[key] not in bank]
+        filed = _filed(keys, self._needed(given))
+        return [key for key in dict.fromkeys(keys) if filed[key] not in self._features]
 
     def _needed(self, given: Mapping[str, Geometry] | None) -> Mapping[str, Geometry]:
         return given if given and isinstance(self.artist, Spatial) else {}
