@@ -649,6 +649,16 @@ def test_of_two_processes_that_begin_at_once_one_has_the_folder(
     assert [entry.name for entry in out.iterdir()] == ["run.json"]
 
 
+def test_a_folder_where_files_have_no_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with open_run(tmp_path / "model", {"seed": 0}, kind="model") as claim:
+        assert [entry.name for entry in (tmp_path / "model").iterdir()] == ["run.json"]
+    assert claim.settings == {"kind": "model", "seed": 0}
+
+
 def test_a_finished_folder_without_its_scores(iem: Iem, tmp_path: Path, model: Path) -> None:
     copy = tmp_path / "model"
     shutil.copytree(model, copy)
@@ -742,7 +752,11 @@ def test_a_disk_that_is_full_at_any_write(iem: Iem, tmp_path: Path, monkeypatch:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return replace(self, target)
 
+    def fill_link(self: Path, target: Path) -> None:
+        fill(target, self)
+
     monkeypatch.setattr(Path, "replace", fill)
+    monkeypatch.setattr(Path, "hardlink_to", fill_link)
     while (said := iem(*fit(path, out, **RESUMED))).code:
         sentence = said.err.splitlines()[-1]
         assert re.fullmatch(
@@ -841,7 +855,7 @@ torch.set_num_threads(1)  # so that a fork is safe
 unbroken, *words = sys.argv[1:]
 assert main([unbroken if word == words[words.index("--out") + 1] else word for word in words]) == 0
 out = Path(words[words.index("--out") + 1])
-save, replace = Trainer.save_checkpoint, Path.replace
+save, replace, link = Trainer.save_checkpoint, Path.replace, Path.hardlink_to
 killed = []
 
 
@@ -863,11 +877,17 @@ def never(self, target):
     return replace(self, target)
 
 
+def unlinked(self, target):
+    if self.name not in killed:
+        die(self.name)
+    return link(self, target)
+
+
 while True:
     start, end = os.pipe()
     child = os.fork()
     if not child:
-        Trainer.save_checkpoint, Path.replace = half, never
+        Trainer.save_checkpoint, Path.replace, Path.hardlink_to = half, never, unlinked
         os._exit(main(words))
     os.close(end)
     _, status = os.waitpid(child, 0)

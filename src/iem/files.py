@@ -45,12 +45,17 @@ def whole(path: Path, *, parents: bool = False) -> Iterator[Path]:
     except OutputError:
         raise
     except OSError as error:
-        remedy = "free some space, then repeat the command" if error.errno in FULL else "choose another place"
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}") from error
+        raise unwritten(path, error) from error
     finally:
         if not special:
             with suppress(OSError):  # the folder itself may be what is wrong
                 partial.unlink(missing_ok=True)
+
+
+def unwritten(path: Path, error: OSError) -> OutputError:
+    """What to say of a file that could not be written; raised by the caller."""
+    remedy = "free some space, then repeat the command" if error.errno in FULL else "choose another place"
+    return OutputError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
 def check_place(path: Path) -> None:
@@ -71,6 +76,10 @@ def write_bytes(path: Path, content: bytes, *, parents: bool = False) -> None:
 
 
 def write_json(path: Path, content: object, *, parents: bool = False) -> None:
+    """Write ``as_json`` whole or not at all; see ``whole``."""
+    write_bytes(path, as_json(content), parents=parents)
+
+
+def as_json(content: object) -> bytes:
     """JSON for people: indented, UTF-8, NaN refused."""
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode(), parents=parents)
+    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

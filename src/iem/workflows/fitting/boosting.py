@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import logit
 
 from iem.chem.fingerprints import BITS, DESCRIPTORS, described
 from iem.chem.molecules import parse
 from iem.report.text import METRIC_NAMES, plural
 from iem.workflows.fitting.trainings import Study
 from iem.workflows.inference.trees import Trees
-from iem.workflows.measures.baselines import trained_model
+from iem.workflows.measures.baselines import rarest, trained_model
 from iem.workflows.measures.metrics import METRICS, mean_score, scores
 from iem.workflows.running.console import progress, say
 
@@ -91,8 +92,8 @@ def grown(
         rows = ~np.isnan(known)
         if not rows.any():
             continue
-        if task == "classification" and len(np.unique(known[rows])) < 2:
-            offset[column] = CERTAIN if known[rows][0] else -CERTAIN
+        if task == "classification" and rarest(known[rows]) < 2:
+            offset[column] = np.clip(logit(known[rows].mean()), -CERTAIN, CERTAIN)
             continue
         model = trained_model("gb", task, few[rows], known[rows], seed=0, balanced=balanced)
         offset[column] = np.ravel(model._baseline_prediction)[0]

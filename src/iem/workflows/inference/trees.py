@@ -50,7 +50,10 @@ class Trees:
                 at, before = np.where(smaller, self.left[at], self.right[at]), at
             for target in range(len(self.offset)):
                 raw[start : start + BLOCK, target] += self.value[at[:, self.target == target]].sum(axis=1)
-        return 1 / (1 + np.exp(-raw)) if self.chances[0] else raw
+        if not self.chances[0]:
+            return raw
+        with np.errstate(over="ignore"):  # one active among ten thousand may be that certain
+            return 1 / (1 + np.exp(-raw))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """By the names under which a model folder keeps them."""

@@ -70,8 +70,8 @@ def fit_predict(
         rows = train[~np.isnan(column[train])]
         if not len(rows):
             continue
-        if task == "classification" and len(np.unique(column[rows])) < 2:
-            outputs[:, target] = column[rows][0]
+        if task == "classification" and rarest(column[rows]) < (2 if kind == "gb" else 1):
+            outputs[:, target] = column[rows].mean()
             continue
         model = trained_model(kind, task, values[rows], column[rows], seed=seed)
         outputs[:, target] = model.predict_proba(values)[:, 1] if task == "classification" else model.predict(values)
@@ -87,7 +87,7 @@ def trained_model(
         kind: ``rf`` or ``gb``.
         task: ``classification`` or ``regression``.
         values: float (molecules, features).
-        labels: float (molecules,), none missing; of both classes in classification.
+        labels: float (molecules,), none missing; in classification both classes, for ``gb`` at least two of each.
         seed: of the model.
         balanced: gradient boosting, classification: positives weigh as much as negatives.
     """
@@ -97,13 +97,16 @@ def trained_model(
         return forest(n_estimators=TREES, random_state=seed, n_jobs=1).fit(values, labels)
     if not classification:
         return HistGradientBoostingRegressor(random_state=seed).fit(values, labels)
-    rarest = np.unique(labels, return_counts=True)[1].min()
-    model = HistGradientBoostingClassifier(
-        random_state=seed,
-        class_weight="balanced" if balanced else None,
-        early_stopping="auto" if rarest > 1 else False,  # above 10,000 rows it sets some of each class aside
-    )
-    return model.fit(values, labels)
+    weight = "balanced" if balanced else None
+    return HistGradientBoostingClassifier(random_state=seed, class_weight=weight).fit(values, labels)
+
+
+def rarest(labels: np.ndarray) -> int:
+    """Molecules of the smaller class. One teaches trees nothing: no leaf is so small, and above 10,000 rows
+    scikit-learn sets some of each class aside to know when to stop.
+    """
+    active = int((labels == 1).sum())
+    return min(active, len(labels) - active)
 
 
 def probe_outputs(values: np.ndarray, labels: np.ndarray, split: Split, task: str) -> np.ndarray:

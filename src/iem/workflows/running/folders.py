@@ -1,18 +1,21 @@
 """Output folders: made, claimed for one set of settings, and never mixed with another's."""
 
+import errno
 import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any, final
 
 from iem.errors import ConfigError, OutputError
-from iem.files import PARTIAL, write_json
+from iem.files import PARTIAL, as_json, unwritten
 
 RUN = "run.json"
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
+"""What a file system says that has no hard links."""
 
 DIGESTS = {"table": "table", "teacher": "teacher", "corpus": "corpus", "unlabelled": "table of unlabelled molecules"}
 """Settings that a digest stands for, which tells a person nothing, and their names."""
@@ -43,8 +46,12 @@ class Claim:
         Raises:
             OutputError: it cannot be written, or another process is at work in it.
         """
-        file = self._held(self._path)
-        if os.fstat(file.fileno()).st_ino != self._path.stat().st_ino:  # replaced, by whoever is at work
+        try:
+            file = self._locks.enter_context(self._path.open("rb+"))
+            mine = alone_with(file) and os.fstat(file.fileno()).st_ino == self._path.stat().st_ino
+        except OSError as error:
+            raise unwritten(self._path, error) from error
+        if not mine:  # or it was replaced, by whoever is at work
             raise _busy(self._path)
         self.settings = settings
 
@@ -58,33 +65,34 @@ class Claim:
         Raises:
             OutputError: it cannot be written, or another process has made it its own meanwhile.
         """
-        other = self._path.with_name(f".{RUN}.{os.getpid()}.new{PARTIAL[2:]}")
+        other = self._path.with_name(f".{RUN}.{os.getpid()}.partial")
         try:
-            write_json(other, settings, parents=True)
-        except OutputError as error:  # the other name means nothing to anybody
-            raise OutputError(str(error).replace(other.name, self._path.name)) from error
-        try:
-            self._held(other)
-            if new:
-                self._path.hardlink_to(other)
-            else:
-                other.replace(self._path)
-        except FileExistsError as error:
-            raise _busy(self._path) from error
-        except OSError:  # a file system without links
-            other.replace(self._path)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._locks.enter_context(other.open("wb"))
+            file.write(as_json(settings))
+            file.flush()
+            os.fsync(file.fileno())
+            alone_with(file)
+            self._publish(other, new=new)
+        except OSError as error:
+            raise unwritten(self._path, error) from error
         finally:
-            other.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder itself may be what is wrong
+                other.unlink(missing_ok=True)
         self.settings = settings
 
-    def _held(self, path: Path) -> IO[bytes]:
-        try:
-            file = self._locks.enter_context(path.open("rb+"))
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror}; choose another place") from error
-        if not alone_with(file):
-            raise _busy(self._path)
-        return file
+    def _publish(self, other: Path, *, new: bool) -> None:
+        if new:
+            try:
+                self._path.hardlink_to(other)
+            except FileExistsError as error:
+                raise _busy(self._path) from error
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                new = False
+        if not new:
+            other.replace(self._path)
 
 
 def alone_with(file: IO[Any]) -> bool:
