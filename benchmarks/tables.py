@@ -25,8 +25,8 @@ SOLID, SOLID_OTHERS = "priors start+iem", "priors start+shuffled"
 """Taught by 3D views instead of depictions."""
 NAMES = {"gcn": "GCN", "gin": "GIN", "gat": "GAT", "sage": "GraphSAGE"}
 STUDENTS = {f"{name}:readout=mean+norm": title for name, title in NAMES.items()} | {"chemprop": "chemprop's"}
-MARKS = {1: " ¹", 2: " ²", 4: " ⁴", 5: " ⁵"}
-"""How many seeds, where they are not three."""
+MARKS = " ¹²³⁴⁵"
+"""How many seeds, where a page does not say it."""
 
 
 def row_of(found: Findings, dataset: str, method: str, student: str = STUDENT) -> Row | None:
@@ -41,15 +41,19 @@ def gap_of(found: Findings, dataset: str, method: str, against: str, student: st
     return next((gap for gap in found.gaps if gap[:4] == (dataset, student, method, against)), None)
 
 
-def score(row: Row | None, *, valid: bool = False, bold: bool = False) -> str:
-    """Test part (validation part), each mean ± standard deviation; a mark for other than three seeds."""
+def score(row: Row | None, *, valid: bool = False, bold: bool = False, seeds: int = 3) -> str:
+    """Test part (validation part), each mean ± standard deviation; a mark where there are not so many seeds."""
     if row is None:
         return "–"
     text = written(row.dataset, row.mean, row.std)
     if valid:
         part = row._replace(seeds=row.valid)
         text += f" ({written(row.dataset, part.mean, part.std)})"
-    return (f"**{text}**" if bold else text) + MARKS.get(len(row.seeds), "")
+    return (f"**{text}**" if bold else text) + mark(len(row.seeds), seeds)
+
+
+def mark(found: int, usual: int) -> str:
+    return "" if found == usual else f" {MARKS[found]}"
 
 
 def interval(gap: Gap | None, part: str) -> str:
@@ -70,8 +74,9 @@ def scores(found: Findings) -> str:
     lines = [("", *heads, "chemprop", "ECFP4, random forest")]
     for name in TABLES:
         one = choice_of(found, name)
-        students = [score(row_of(found, name, way), valid=True) for way in (ALONE, TAUGHT, OTHERS)]
-        students.insert(2, score(one and one.chosen, bold=True))
+        students = [score(row_of(found, name, way), valid=True, seeds=5) for way in (ALONE, TAUGHT)]
+        students.append(score(one and one.chosen, bold=True, seeds=5))
+        students.append(score(row_of(found, name, OTHERS), valid=True))
         others = [score(row_of(found, name, way, "none")) for way in ("chemprop", "ecfp+rf")]
         lines.append((DATASETS[name].title, *students, *others))
     return table(*lines)
@@ -158,25 +163,24 @@ def with_trees(found: Findings) -> str:
         spread = {part: score(Row(name, "", "", "", dict(enumerate(values)), 0)) for part, values in each.items()}
         trees = f"{written(name, fit['test']['trees'], None)} ({written(name, fit['valid']['trees'], None)})"
         whole = [written(name, fit["all_seeds"][part], None) for part in ("networks", "model")]
-        mark = MARKS.get(fit["seeds"], "")
+        few = mark(fit["seeds"], 3)
         lines.append(
-            (DATASETS[name].title, spread["networks"], trees, spread["model"], whole[0] + mark, f"**{whole[1]}**{mark}")
+            (DATASETS[name].title, spread["networks"], trees, spread["model"], whole[0] + few, f"**{whole[1]}**{few}")
         )
     return table(*lines)
 
 
 def front_page(found: Findings) -> str:
-    heads = ("labels alone", "and pictures", "**the model**", "**three of them and trees**", "chemprop")
+    heads = ("labels alone", "labels and pictures", "**the model**", "**`--seeds 3`, with trees**", "chemprop")
     lines = [("table", "metric", *heads, "ECFP4, random forest", "paper, IEM-GIN")]
     for name in TABLES:
         one = choice_of(found, name)
         paper = reported(name, "gin", "iem")
         metric = "ROC-AUC, %" if DATASETS[name].task == "classification" else f"RMSE, {DATASETS[name].unit}"
-        cells = [score(row_of(found, name, way)) for way in (ALONE, TAUGHT)] + [score(one and one.chosen, bold=True)]
+        cells = [score(row_of(found, name, way), seeds=5) for way in (ALONE, TAUGHT)]
+        cells.append(score(one and one.chosen, bold=True, seeds=5))
         fit = fits().get(name)
-        cells.append(
-            f"**{written(name, fit['all_seeds']['model'], None)}**{MARKS.get(fit['seeds'], '')}" if fit else "–"
-        )
+        cells.append(f"**{written(name, fit['all_seeds']['model'], None)}**{mark(fit['seeds'], 3)}" if fit else "–")
         cells += [score(row_of(found, name, way, "none")) for way in ("chemprop", "ecfp+rf")]
         cells.append(written(name, *paper) if paper else "–")
         lines.append((DATASETS[name].title, metric, *cells))
