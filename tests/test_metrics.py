@@ -171,6 +171,22 @@ def test_a_model_is_ahead_behind_or_neither(task):
     assert ", 2 networks together, against" in two["verdict"]
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_of_a_handful_of_molecules_nothing_is_concluded(task):
+    labels = np.array([[0.0], [1.0], [1.0], [0.0]])
+    good, bad = np.abs(labels - 0.1), np.abs(labels - 0.8)
+    found = difference(task, labels, [good], [bad])
+    assert (found["ci95"], found["improved"]) == (None, False)
+    assert found["verdict"].endswith(
+        "but with 4 molecules in the test part nobody can tell whether the pictures helped."
+    )
+    assert difference(task, labels, [good] * 2, [bad] * 2)["ci95"] is not None, "several seeds speak of training"
+    rival = against(task, labels, [good], bad, "a forest")
+    assert (rival["ci95"], rival["ahead"]) == (None, None)
+    assert rival["verdict"].endswith("; with 4 molecules in the test part nobody can tell who is ahead.")
+    assert rival["mean"] != 0
+
+
 def test_nothing_is_said_of_a_rival_where_there_is_no_score():
     labels = np.ones((4, 1))
     found = against("classification", labels, [labels], labels, "a forest")

@@ -74,7 +74,7 @@ def joined_of(study: Study, results: Sequence[Result], boosted: Boosted) -> Join
     if math.isnan(scored[0]):
         verdict = "The validation part has no score, so the network predicts without the trees."
     else:
-        low, high = resampled(task, labels["valid"], after, before)
+        low, high = resampled(task, labels["valid"], after, before) or (0.0, 0.0)  # of too few nothing is clear
         joined = high >= 0 if task == "classification" else low <= 0
         if joined:
             tested = number(mean_score(scores(task, labels["test"], members["test"].mean(axis=0))))

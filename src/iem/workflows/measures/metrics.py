@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from iem.report.text import plural
+
 METRICS = {"classification": "roc_auc", "regression": "rmse"}
 RESAMPLES, LEAST_RESAMPLES = 1_000, 200
 """Test parts that are drawn for an interval: shared out over the targets, but never fewer than the latter."""
 CELLS = 2_000_000
 """Molecules of drawn parts that are scored at a time; bounds the memory."""
+FEWEST = 10
+"""Molecules from which parts are drawn: of fewer the same ones come again and again, and the interval is too narrow."""
 
 
 def scores(task: str, labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -81,8 +85,8 @@ def difference(
         aid: what it was, ``pictures`` or ``prior questions``.
 
     Returns:
-        ``mean``, ``ci95`` (a pair; None where there is no score), ``improved`` (the interval lies wholly on the
-        better side of zero), and ``verdict`` in plain words.
+        ``mean``, ``ci95`` (a pair; None where there is no score, or one seed and too few molecules), ``improved`` (the
+        interval lies wholly on the better side of zero), and ``verdict`` in plain words.
     """
     pairs = list(zip(taught, plain, strict=True))
     gaps = np.array([_gap(task, labels, *pair) for pair in pairs])
@@ -90,17 +94,22 @@ def difference(
     if math.isnan(mean):
         verdict = f"The test part has no score, so nothing can be said about the {aid}."
         return {"mean": None, "ci95": None, "improved": False, "verdict": verdict}
-    if len(pairs) > 1:
-        half = float(stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps)))
-        low, high, over = mean - half, mean + half, f"over {len(gaps)} seeds"
-    else:
-        low, high = resampled(task, labels, *pairs[0])
-        over = "over the test molecules; with one seed the luck of training is not counted, so use --seeds 3 or more"
     name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
     source = "the teacher" if aid == "pictures" else "them"
     change = f"{name} {'rose' if mean > 0 else 'fell'} by {abs(mean):.3f} with {source}"
     if abs(mean) < 0.0005:
         change = f"{name} is the same with {source}"
+    if len(pairs) > 1:
+        half = float(stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps)))
+        low, high, over = mean - half, mean + half, f"over {len(gaps)} seeds"
+    else:
+        drawn = resampled(task, labels, *pairs[0])
+        if drawn is None:
+            few = plural(len(labels), "molecule")
+            verdict = f"{change}, but with {few} in the test part nobody can tell whether the {aid} helped."
+            return {"mean": mean, "ci95": None, "improved": False, "verdict": verdict}
+        low, high = drawn
+        over = "over the test molecules; with one seed the luck of training is not counted, so use --seeds 3 or more"
     span = f"95 % confidence interval {low:+.3f} to {high:+.3f} {over}"
     improved = low > 0 if task == "classification" else high < 0
     if improved:
@@ -125,19 +134,27 @@ def against(
         rival: what that is.
 
     Returns:
-        ``mean``, the test score minus that of the other one; ``ci95`` (a pair; None where there is no score); ``ahead``
-        (True, False, or None where the interval includes zero); and ``verdict`` in plain words.
+        ``mean``, the test score minus that of the other one; ``ci95`` (a pair; None where there is no score, or too few
+        molecules); ``ahead`` (True, False, or None where nobody can tell); and ``verdict`` in plain words.
     """
     together, several = np.mean(ours, axis=0), f", {len(ours)} networks together," * (len(ours) > 1)
     mine, other = (mean_score(scores(task, labels, outputs)) for outputs in (together, theirs))
     if math.isnan(mine - other):
         return {"mean": None, "ci95": None, "ahead": None, "verdict": ""}
-    low, high = resampled(task, labels, together, theirs)
+    name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
+    drawn = resampled(task, labels, together, theirs)
+    if drawn is None:
+        few = plural(len(labels), "molecule")
+        verdict = (
+            f"The graph network alone has a test {name} of {mine:.3f}{several} where {rival}, trained on the same "
+            f"molecules, has {other:.3f}; with {few} in the test part nobody can tell who is ahead."
+        )
+        return {"mean": mine - other, "ci95": None, "ahead": None, "verdict": verdict}
+    low, high = drawn
     larger, ahead = low > 0, None
     if not low <= 0 <= high:
         ahead = larger if task == "classification" else not larger
     standing = {True: "is ahead of", False: "is behind", None: "does not clearly differ from"}[ahead]
-    name = {"classification": "ROC-AUC", "regression": "RMSE"}[task]
     verdict = (
         f"The graph network alone {standing} {rival}, trained on the same molecules: test {name} "
         f"{mine:.3f}{several} against {other:.3f} "
@@ -151,12 +168,14 @@ def _gap(task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> f
     return mean_score(scores(task, labels, one)) - mean_score(scores(task, labels, other))
 
 
-def resampled(task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """95 % of the differences over test parts drawn with repetition from this one.
+def resampled(task: str, labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> tuple[float, float] | None:
+    """95 % of the differences over parts drawn with repetition from this one; None below ``FEWEST`` molecules.
 
     A part that is drawn is known by how often it has each molecule, so that many are scored at once.
     """
     rows, targets = labels.shape
+    if rows < FEWEST:
+        return None
     rng, times = np.random.default_rng(0), max(LEAST_RESAMPLES, RESAMPLES // targets)
     known, gaps = ~np.isnan(labels), np.empty((times, targets))
     block = max(1, CELLS // rows)
