@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 TABLES = ("bbbp", "bace", "clintox", "sider", "esol", "lipo", "freesolv")
 STUDENT = "gin:readout=mean+norm"
 ALONE, TAUGHT, OTHERS = "priors start", "priors start+2d", "priors start+2d shuffled"
+ASKED = "priors start+priors"
 SOLID, SOLID_OTHERS = "priors start+iem", "priors start+shuffled"
 """Taught by 3D views instead of depictions."""
 NAMES = {"gcn": "GCN", "gin": "GIN", "gat": "GAT", "sage": "GraphSAGE"}
@@ -89,6 +90,19 @@ def differences(found: Findings) -> str:
         gaps = [gap_of(found, name, TAUGHT, against) for against in (ALONE, OTHERS)]
         if any(gaps):
             lines.append((DATASETS[name].title, *(interval(gap, part) for gap in gaps for part in ("test", "valid"))))
+    return table(*lines)
+
+
+def questions(found: Findings) -> str:
+    """The teacher's questions as further tasks, answered from the molecule, where the other tables have pictures."""
+    heads = ("labels alone", "and questions, no picture", "and depictions")
+    lines = [("", *heads, "depictions against questions, test", "the same, validation")]
+    for name in TABLES:
+        rows = [row_of(found, name, way) for way in (ALONE, ASKED, TAUGHT)]
+        gap = gap_of(found, name, TAUGHT, ASKED)
+        if all(rows):
+            cells = [score(row, valid=True) for row in rows] + [interval(gap, part) for part in ("test", "valid")]
+            lines.append((DATASETS[name].title, *cells))
     return table(*lines)
 
 
@@ -190,6 +204,7 @@ def front_page(found: Findings) -> str:
 PAGES: dict[Callable[[Findings], str], str] = {
     scores: "docs/results.md",
     differences: "docs/results.md",
+    questions: "docs/results.md",
     enhancers: "docs/results.md",
     pictures: "docs/results.md",
     with_fresh_weights: "docs/results.md",

@@ -47,7 +47,20 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for target, seeds in (("boiling point [K]", 2), ("flammable", 1)):
         models[target] = folder / target
         words = ["fit", table, "--out", models[target], "--target", target, "--seeds", seeds]
-        words += ["--teacher", "none", "--split", "random", "--epochs", 2, "--batch-size", 4, "--jobs", 1]
+        words += [
+            "--teacher",
+            "none",
+            "--trees",
+            "beside",
+            "--split",
+            "random",
+            "--epochs",
+            2,
+            "--batch-size",
+            4,
+            "--jobs",
+            1,
+        ]
         assert main([str(word) for word in words]) == 0
     return models
 
