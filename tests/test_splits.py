@@ -21,6 +21,7 @@ from iem.data.moleculenet import DATASETS
 from iem.data.tables import read_table
 from iem.errors import ConfigError, TableError
 from iem.records import Split
+from iem.workflows.fitting.dividing import divide
 
 RINGS = ["c1ccccc1", "C1CCCCC1", "c1ccncc1", "c1ccoc1", "c1ccsc1", "C1CC1", "C1CCNCC1", "c1ccc2ccccc2c1"]
 
@@ -173,3 +174,9 @@ def test_recorded_digest_and_counts(
     )
     for part in split:
         assert np.isfinite(table.labels[part]).any(axis=0).all() or name in ("toxcast", "muv")
+
+
+def test_one_row_is_too_few_to_learn_from() -> None:
+    frame = pd.DataFrame({"smiles": ["CCO", "CCN", "CCC"], "y": [1.0, 2.5, 3.0], "part": ["train", "valid", "test"]})
+    with pytest.raises(TableError, match="the train part of the part split has one row, and learning takes two"):
+        divide(read_table(frame, targets=["y"]), "part")
