@@ -13,7 +13,7 @@ from torch import nn
 
 import iem
 from iem.errors import ContractError, IEMError, MoleculeError, TableError
-from iem.students.base import Assembled, build_student
+from iem.students.base import Assembled, build_student, name_of
 from iem.students.gnn import JUMPING, READOUTS
 from iem.testing import MOLECULES, check_student
 from iem.workflows.distillation.loop import Distillation
@@ -317,6 +317,12 @@ def test_a_graph_may_be_a_text_and_a_factory_no_function(tmp_path):
         TABLE["smiles"], TABLE["y"]
     )
     assert len(estimator.predict(["CCO", "CCC"])) == 2
+
+
+def test_the_name_of_a_factory_has_what_was_given_to_it():
+    one, other = (partial(partial(Assembled, dim=9), embed=embed) for embed in (1, 2))
+    assert name_of(one) == "iem.students.base.Assembled(dim=9, embed=1)"
+    assert name_of(one) != name_of(other)
 
 
 def test_a_fit_needs_no_main_thread(tmp_path):

@@ -146,7 +146,7 @@ def read_table(
     dataset = _benchmark(source)
     if dataset is not None:
         smiles, targets, task = smiles or "smiles", targets or dataset.targets, task or dataset.task
-    with open_source(_located(source), 10_000) as opened:
+    with open_source(located(source), 10_000) as opened:
         frame, mols, problems = _whole(opened.pieces)
         name = dataset.name if dataset is not None else opened.name
         notes, comma = list(opened.notes), opened.separator not in ("", ",")
@@ -250,7 +250,7 @@ def stream_smiles(
         TableError: missing, empty, damaged, without molecules; also while reading on.
     """
     dataset = _benchmark(source)
-    with open_source(_located(source), chunk) as opened:
+    with open_source(located(source), chunk) as opened:
         column, columns = opened.smiles, None
         for piece in opened.pieces:
             frame = piece.frame
@@ -269,7 +269,13 @@ def _benchmark(source: object) -> Any:
     return DATASETS.get(source) if isinstance(source, str) else None
 
 
-def _located(source: "str | Path | pd.DataFrame") -> "str | Path | pd.DataFrame":
+def located(source: "str | Path | pd.DataFrame") -> "str | Path | pd.DataFrame":
+    """Where a table is: its file, that of a benchmark table, ``-`` for standard input, or the frame itself.
+
+    Raises:
+        TableError: there is no such file.
+        UnavailableError: a benchmark table that is not at hand.
+    """
     if _benchmark(source) is not None:
         return fetch(str(source))
     if isinstance(source, pd.DataFrame):

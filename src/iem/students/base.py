@@ -127,6 +127,9 @@ def check_dropout(probability: Any) -> None:
 
 def name_of(student: str | Callable[..., Student]) -> str:
     """What stands for a student on disk: its name, or where a factory of somebody else is found."""
+    if isinstance(student, partial):
+        given = [*map(repr, student.args), *(f"{name}={value!r}" for name, value in sorted(student.keywords.items()))]
+        return f"{name_of(student.func)}({', '.join(given)})"
     return student if isinstance(student, str) else f"{student.__module__}.{_called(student)}"
 
 

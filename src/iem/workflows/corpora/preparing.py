@@ -35,8 +35,8 @@ from iem.data.corpus import (
 )
 from iem.data.intake import Batch, Named, Row, Texts, batches, draw, drawn, largest, name_rows, stream_rows
 from iem.data.mapped import is_mapped, open_mapped, place_of, write_mapped
-from iem.data.moleculenet import DATASETS, fetch
-from iem.data.tables import STANDARD_INPUT
+from iem.data.moleculenet import DATASETS
+from iem.data.tables import STANDARD_INPUT, located
 from iem.errors import ArtifactError, IEMError, MoleculeError, OutputError, TableError
 from iem.files import write_json
 from iem.records import STATUSES, Rejection
@@ -179,9 +179,9 @@ def _asked(
         name = Path(source).name
         while name in digests:  # two files may have one name
             name += "'"
-        digests[name] = _sha256(_located(source))[:16]
+        digests[name] = _content(source)[:16]
     tables = [
-        name if name in DATASETS else f"{Path(name).name} {_sha256(_located(name))[:16]}"  # a name is always one table
+        name if name in DATASETS else f"{Path(name).name} {_content(name)[:16]}"  # a name is always one table
         for name in exclude
     ]
     asked = {
@@ -299,7 +299,7 @@ def _skeletons(tables: Sequence[str], tasks: Engine) -> set[str]:
     """
     found: set[str] = set()
     for table in tables:
-        path = place_of("excluded", _sha256(_located(table)), rdBase.rdkitVersion)
+        path = place_of("excluded", _content(table), rdBase.rdkitVersion)
         if not is_mapped(path, EXCLUDED):
             rows = (drawn(some, 0, None) for some in stream_rows([table], None))
             bare = {row.bare for some in _named(rows, tasks) for row in some if row.bare}
@@ -349,14 +349,9 @@ def _is_whole(folder: Path, manifest: Mapping[str, Any]) -> bool:
     return all((folder / name).is_file() and _sha256(folder / name) == digest for name, digest in files.items())
 
 
-def _located(source: str) -> Path:
-    """The file of an input."""
-    if source in DATASETS:
-        return fetch(source)
-    if not os.path.exists(source):  # which takes names of any length
-        names = ", ".join(DATASETS)
-        raise TableError(f"there is no file {source!r} and no benchmark table of that name ({names}); check the path")
-    return Path(source)
+def _content(source: str) -> str:
+    """Digest of an input."""
+    return _sha256(Path(str(located(source))))
 
 
 def _sha256(path: Path) -> str:

@@ -52,7 +52,7 @@ class Trees:
                 raw[start : start + BLOCK, target] += self.value[at[:, self.target == target]].sum(axis=1)
         if not self.chances[0]:
             return raw
-        with np.errstate(over="ignore"):  # one active among ten thousand may be that certain
+        with np.errstate(over="ignore"):  # of a rare class trees may be that certain
             return 1 / (1 + np.exp(-raw))
 
     def arrays(self) -> dict[str, np.ndarray]:
