@@ -1,13 +1,14 @@
 """The search for the weights of the pictures: on the validation part alone, pruned, resumable."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import iem
 from iem.workflows.distillation.recipe import TRIALS, FitRecipe
-from iem.workflows.fitting.searching import FIRST, GRID, WARM, search_weights
+from iem.workflows.fitting.searching import FIRST, GRID, WARM, Found, search_weights
 
 AUTO = FitRecipe(ke="auto", te="auto")
 
@@ -81,4 +82,25 @@ def test_fit_searches_and_says_what_it_chose(tmp_path, teacher_folder, capsys):
     assert card["settings"]["search"][0]["ke"] == 0.0
     assert len(card["settings"]["search"]) == len(GRID)
     assert not (tmp_path / "model" / "trainings").exists()
-    assert metrics["difference"]["verdict"]
+    assert ("difference" in metrics) == ("they are switched off" not in said)
+
+
+@pytest.mark.parametrize("asked", [{"ke": 0.0, "te": 0.0}, {"ke": "auto", "te": "auto"}])
+def test_without_a_weight_nothing_is_trained_twice(tmp_path, teacher_folder, monkeypatch, capsys, asked):
+    """Pictures that are switched off, by hand or by the search, leave one training: the labels' own."""
+
+    def none(recipe, train, folder, *, larger_is_better):
+        return Found(replace(recipe, ke=0.0, te=0.0), [])
+
+    monkeypatch.setattr("iem.workflows.fitting.searching.search_weights", none)
+    smiles = ["C" * length + end for length in range(1, 11) for end in ("O", "N", "Cl", "C=O")]
+    frame = pd.DataFrame({"smiles": smiles, "y": [float(len(text)) for text in smiles]})
+    options = {"epochs": 2, "split": "random", "jobs": 1, "trees": "none"}
+    metrics = iem.fit(frame, out=tmp_path / "model", teacher=str(teacher_folder), compare=True, **asked, **options)
+    assert ("they are switched off" in capsys.readouterr().err) == (asked["ke"] == "auto")
+    assert not {"difference", "without_teacher", "kept"} & set(metrics)
+    page = (tmp_path / "model" / "report.html").read_text()
+    assert "The pictures have no weight" in page
+    assert "was not asked" not in page
+    alone = iem.fit(frame, out=tmp_path / "alone", teacher="none", **options)
+    assert metrics["test"]["mean"] == pytest.approx(alone["test"]["mean"])

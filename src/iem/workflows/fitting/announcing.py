@@ -31,7 +31,7 @@ def announce(study: Study, trainings: int, at_a_time: int, epoch: float, seeds: 
     recipe = study.recipe
     trials = TRIALS * (bool(study.aid) and "auto" in (recipe.ke, recipe.te))
     steps, total = [], epoch * recipe.epochs * (trials + -(-trainings // at_a_time))
-    if study.guide is not None:
+    if study.guide is not None and study.helped:
         keys = np.array(study.keys, dtype=object)[study.shown_to_any(seeds)].tolist()
         seconds = drawing_seconds(study.guide, keys, study.geometries, jobs)
         shown = f"{VIEWS[study.guide.view]} of {plural(len(keys), 'molecule')}"

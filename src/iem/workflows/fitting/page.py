@@ -88,7 +88,7 @@ def write_fit_report(
         difference=metrics.get("difference"),
         predicts=predicts,
         standing=[sentence for sentence in standing if sentence],
-        aid=study.aid,
+        aid=study.aid * study.helped,
         lessons=lessons(study),
         rows=metrics["rows"],
         notes=table.notes,
@@ -113,7 +113,9 @@ def lessons(study: "Study") -> list[str]:
     recipe, found = study.recipe, []
     if study.start is not None:
         found.append(f"It begins, with a teacher or without, {study.start}.")
-    if study.guide is not None:
+    if study.aid and not study.helped:
+        found.append(f"The {study.aid} have no weight (λ_KE {recipe.ke:g}, λ_TE {recipe.te:g}): only labels teach it.")
+    elif study.guide is not None:
         found.append(
             f"A teacher was shown {VIEWS[study.guide.view]}; its weights are λ_KE {recipe.ke} and λ_TE {recipe.te}."
         )
@@ -132,7 +134,7 @@ def lessons(study: "Study") -> list[str]:
 
 def pictures(study: "Study") -> list[tuple[bytes, str]]:
     """Some training molecules: a strip of the depiction and, if it saw others, the pictures that the teacher saw."""
-    if study.guide is None:
+    if study.guide is None or not study.helped:
         return []
     strips = []
     seen = pictured(study.molecules, study.split.train)

@@ -27,7 +27,7 @@ from iem.workflows.fitting.dividing import divide
 from iem.workflows.fitting.estimate import epoch_seconds
 from iem.workflows.fitting.finishing import finish
 from iem.workflows.fitting.graphs import graphs_of, molecules_of
-from iem.workflows.fitting.trainings import ARMS, Study, Task, new_predictor, searched, train_all
+from iem.workflows.fitting.trainings import Study, Task, new_predictor, searched, train_all
 from iem.workflows.pictures.embed import ImageTeacher, load_teacher, usual_view
 from iem.workflows.pretraining.questions import ASKED, Answers, answered
 from iem.workflows.running.console import say
@@ -125,16 +125,15 @@ def fit_table(
         study = Study(table, task, parts, molecules, guide, student, recipe, guidance.fraction, extra, begin)
         if teacher == "priors":
             study = study._replace(molecules=molecules._replace(answers=answers(study, out / "trainings")))
-        arms = [study.arm, ARMS[study.aid][1]] if compare else [study.arm]
         boosted = None if trees == "none" else boosted_of(study)
-        trainings = len(arms) * seeds
+        trainings = len(study.arms(compare)) * seeds
         epoch = epoch_seconds(new_predictor(study, 0), molecules, parts.train, study.extra, recipe.batch_size)
         at_a_time = side_by_side(student, trainings, epoch * recipe.epochs, jobs)
         announce(study, trainings, at_a_time, epoch, seeds, jobs)
         notes = look(study, seeds, jobs)
         if study.aid and "auto" in (recipe.ke, recipe.te):
             study, settings["search"] = searched(study, out / "trainings")
-        trained = train_all(study, arms, seeds, out / "trainings", at_a_time)
+        trained = train_all(study, study.arms(compare), seeds, out / "trainings", at_a_time)
         return finish(study, trained, settings, notes, boosted, out)
 
 
@@ -220,7 +219,7 @@ def answers(study: Study, folder: Path) -> Answers:
 
 def look(study: Study, seeds: int, jobs: int) -> list[str]:
     """Fill in the teacher's features of the molecules to learn from; how each was drawn, or why not."""
-    if study.guide is None:
+    if study.guide is None or not study.helped:
         return []
     rows = study.shown_to_any(seeds)
     keys = np.array(study.keys, dtype=object)[rows].tolist()

@@ -89,6 +89,17 @@ class Study(NamedTuple):
         return ARMS[self.aid][0] if self.aid else PLAIN
 
     @property
+    def helped(self) -> bool:
+        """Whether the help has a weight, or may yet be given one."""
+        return bool(self.aid and (self.recipe.ke or (self.guide is not None and self.recipe.te)))
+
+    def arms(self, compare: bool) -> list[str]:
+        """Names of the trainings: with help, then without it where that is another training and somebody wants it."""
+        if not self.helped:
+            return [ARMS[self.aid][1] if self.aid else PLAIN]
+        return list(ARMS[self.aid]) if compare else [self.arm]
+
+    @property
     def keys(self) -> list[str]:
         """Canonical SMILES of all molecules."""
         return self.table.keys + (self.unlabelled.keys if self.unlabelled else [])
