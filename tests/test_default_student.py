@@ -58,6 +58,9 @@ def test_every_student_has_a_head_start_and_one_with_other_layers_begins_with_fr
         assert "project.weight" in find_start("default", f"{name}:readout=mean+norm").tensors
         assert "project.weight" not in find_start("default", name).tensors
     assert "project.weight" in find_start("default", "chemprop").tensors
+    for same in ("gin:readout=mean", "gin:layers=5,jumping=last", "gin:dropout=0.1", "chemprop:readout=norm"):
+        assert find_start("default", same).digest == find_start("default", same.partition(":")[0]).digest
+        assert "project.weight" in find_start("default", same).tensors
     for same in ("gin", "gin:readout=mean+norm"):  # these two are there as they read their atoms out
         assert "project.weight" in find_start("default", same).tensors
     assert STUDENTS["default"] == "gin:readout=mean+norm"

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from inspect import signature
+from typing import Any, Generic, TypeVar
 
 from iem.errors import IEMError, UnknownNameError
 
@@ -34,16 +35,29 @@ class Registry(Generic[T]):
         Raises:
             UnknownNameError: nothing here or among the installed entry points has this name.
         """
-        if not isinstance(choice, str):
-            return choice
-        if choice not in self._factories:
-            for point in entry_points(group=f"iem.{self.kind}", name=choice):
-                self._factories[choice] = point.load()
-        if choice not in self._factories:
-            near = get_close_matches(choice, self._factories, n=1)
+        return self._factory(choice)(**options) if isinstance(choice, str) else choice
+
+    def defaults(self, name: str) -> dict[str, Any]:
+        """The options of a factory and what they are by themselves; of a class, those that it hands on, too.
+
+        Raises:
+            UnknownNameError: as ``build`` does.
+        """
+        factory = self._factory(name)
+        classes = reversed(factory.__mro__[:-1]) if isinstance(factory, type) else ()
+        makers = [vars(one)["__init__"] for one in classes if "__init__" in vars(one)] or [factory]
+        given = (option for maker in makers for option in signature(maker).parameters.values())
+        return {option.name: option.default for option in given if option.default is not option.empty}
+
+    def _factory(self, name: str) -> Callable[..., T]:
+        if name not in self._factories:
+            for point in entry_points(group=f"iem.{self.kind}", name=name):
+                self._factories[name] = point.load()
+        if name not in self._factories:
+            near = get_close_matches(name, self._factories, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise UnknownNameError(f"no {self.kind} is called {choice!r}.{hint} Known: {', '.join(sorted(self))}")
-        return self._factories[choice](**options)
+            raise UnknownNameError(f"no {self.kind} is called {name!r}.{hint} Known: {', '.join(sorted(self))}")
+        return self._factories[name]
 
     def is_own(self, name: str) -> bool:
         """Whether a name is the package's own, and so known wherever the package is."""

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from iem import artifact
 from iem.errors import ArtifactError, ConfigError
-from iem.students.base import parse_name
+from iem.students import architectures as architectures  # these two register the students that come with the package
+from iem.students import chemprop as chemprop
+from iem.students.base import STUDENTS, parse_name
 from iem.students.predictor import TEACHER_DIM, Predictor
 
 BUNDLED = Path(__file__).parent.parent / "assets" / "students"
@@ -99,7 +101,7 @@ def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> St
         folders = [path.parent for path in sorted(bundled.glob(f"{name}-*/{artifact.CARD}"))]
         taught = {folder: artifact.read_card(folder, kind="student")["student"] for folder in folders}
         fitting = [folder for folder in folders if alike(taught[folder], student)]
-        fitting.sort(key=lambda folder: parse_name(taught[folder]) != parse_name(student))
+        fitting.sort(key=lambda folder: layers(taught[folder]) != layers(student))
         return _as(student, _read(fitting[0])) if fitting else None
     start = _read(Path(name))
     if not (student and alike(start.card["student"], student)):
@@ -111,18 +113,28 @@ def find_start(name: str, student: str | None, *, bundled: Path = BUNDLED) -> St
 
 def _as(student: str, start: Start) -> Start:
     """Without the way to the teacher's width, which another read-out has to find for itself."""
-    if parse_name(student) == parse_name(start.card["student"]):
+    if layers(student) == layers(start.card["student"]):
         return start
-    layers = {name: tensor for name, tensor in start.tensors.items() if name.startswith("student.")}
-    return start._replace(tensors=layers, card={**start.card, "looks": None})
+    network = {name: tensor for name, tensor in start.tensors.items() if name.startswith("student.")}
+    return start._replace(tensors=network, card={**start.card, "looks": None})
 
 
 def alike(taught: str, student: str) -> bool:
     """Whether two students, by their names, have the same layers: their read-outs may differ, unless one is learned."""
-    (name, options), (other, others) = parse_name(taught), parse_name(student)
+    if parse_name(taught)[0] != parse_name(student)[0]:
+        return False
+    options, others = layers(taught), layers(student)
     readouts = options.pop("readout", None), others.pop("readout", None)
     learned = any("attention" in str(readout) for readout in readouts)
-    return (name, options) == (other, others) and (readouts[0] == readouts[1] or not learned)
+    return options == others and (readouts[0] == readouts[1] or not learned)
+
+
+def layers(student: str) -> dict[str, Any]:
+    """All that decides the layers of a student with a name, whether it was said or goes without saying."""
+    name, said = parse_name(student)
+    options = STUDENTS.defaults(name) | said
+    options.pop("dropout", None)
+    return {"student": name, **options}
 
 
 def _read(folder: Path) -> Start:
