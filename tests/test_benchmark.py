@@ -25,6 +25,7 @@ from iem.errors import ArtifactError, ConfigError, UnknownNameError
 from iem.records import Split
 from iem.report.contests import critical_differences
 from iem.students.starts import find_start
+from iem.workflows.distillation.loop import Trained
 from iem.workflows.evidence import benchmarking, reporting, schooling
 from iem.workflows.evidence.benchmarking import PLANS, Protocol, Run, do_run, key_of, planned, run_all
 from iem.workflows.evidence.comparing import choices_of, critical_difference, gaps_of, holm, opponents, ranks
@@ -118,8 +119,44 @@ def test_trees_are_those_of_fit(protocol, tmp_path):
     table, split = benchmarking.table_of("freesolv"), benchmarking.split_of("freesolv", "scaffold", 0)
     values = np.stack([described(parse(key)) for key in table.keys])
     trees = grown(values[split.train], table.labels[split.train], task="regression")
-    errors = trees.outputs(values[split.test]) - table.labels[split.test]
-    assert result["test"] == pytest.approx(np.sqrt((errors**2).mean()))
+    for part in ("valid", "test"):
+        rows = getattr(split, part)
+        errors = trees.outputs(values[rows]) - table.labels[rows]
+        assert result[part] == pytest.approx(np.sqrt((errors**2).mean()))
+
+
+def test_a_method_teaches_what_its_name_says(small, protocol, tmp_path, monkeypatch):
+    """Which enhancers have a weight, whether a prior is asked, whose features are seen; and on what scale."""
+    told = {}
+
+    def train(predictor, molecules, train, valid, lesson, *, heads, **others):
+        known = {"ke": lesson.ke, "te": lesson.te, "priors": lesson.priors, "heads": heads is not None}
+        told[way] = {**known, "asked": bool(molecules.answers), "seen": molecules.features[train]}
+        assert predictor.mean.item() == pytest.approx(molecules.labels[train].mean())
+        return Trained(predictor.state_dict(), 1, [])
+
+    monkeypatch.setattr(schooling, "train_student", train)
+    table, split = benchmarking.table_of("freesolv"), benchmarking.split_of("freesolv", "scaffold", 0)
+    room = Classroom(table, "regression", split, protocol.teacher, protocol.recipe, tmp_path)
+    for way in ("plain", "ke", "te", "iem", "flat", "shuffled", "untrained", "priors", "descriptors"):
+        schooling.outputs_by(METHODS[way], "gin", 0, room, tmp_path / "x.ckpt")
+    seen = {way: known.pop("seen") for way, known in told.items()}
+    no, both = {"ke": 0.0, "te": 0.0, "priors": 0.0, "heads": False, "asked": False}, {"ke": 0.1, "te": 0.1}
+    assert told == {
+        "plain": no,
+        "ke": {**no, "ke": 0.1, "heads": True},
+        "te": {**no, "te": 0.1},
+        **dict.fromkeys(("iem", "flat", "shuffled", "untrained"), {**no, **both, "heads": True}),
+        "priors": {**no, "priors": 0.1, "asked": True},
+        "descriptors": {**no, "te": 0.1},
+    }
+    assert seen["plain"].shape[1] == seen["priors"].shape[1] == 0
+    for way in ("ke", "te"):
+        np.testing.assert_array_equal(seen[way], seen["iem"])
+    for way in ("flat", "shuffled", "untrained"):
+        assert seen[way].shape == seen["iem"].shape
+        assert np.abs(seen[way] - seen["iem"]).max() > 1e-3
+    np.testing.assert_array_equal(np.sort(seen["shuffled"], axis=0), np.sort(seen["iem"], axis=0))
 
 
 @pytest.mark.slow
@@ -344,6 +381,7 @@ def test_differences_are_paired_and_corrected():
         Row("esol", "gin", way, "scaffold", dict.fromkeys(range(3), v), 0) for way, v in (("plain", 2.0), ("iem", 1.5))
     ]
     assert gaps_of(lower)[0].test.mean == pytest.approx(25.0), "a smaller RMSE is better"
+    assert gaps_of(lower)[0].beyond
 
 
 def test_a_method_is_compared_with_the_student_alone_and_with_its_controls():
@@ -422,6 +460,11 @@ def test_ranks_are_over_the_tables_that_all_have():
         Row("esol", "none", "ecfp+rf", "scaffold", {0: 0.1}, 0),
     ]
     assert ranks(rows) == [("gin plain", 1.5, 2), ("gin iem", 1.5, 2)]
+    rows += [
+        Row("bace", "gin", "flat", "scaffold", {0: 0.9}, 0),
+        Row("esol", "gin", "flat", "scaffold", {0: 0.5}, 0),
+    ]
+    assert ranks(rows) == [("gin flat", 1.0, 2), ("gin plain", 2.5, 2), ("gin iem", 2.5, 2)]
 
 
 def test_a_head_start_that_nobody_made_is_named_with_its_remedy(tmp_path, capsys):

@@ -88,7 +88,26 @@ def test_fit_writes_everything_that_is_promised(table, teacher_folder, tmp_path,
 
     again = iem.load(out).predict(predictions["smiles"].tolist())
     np.testing.assert_allclose(again["alcohol"], predictions["alcohol predicted"], rtol=1e-4)
-    assert "wrote" not in capsys.readouterr().out
+    assert capsys.readouterr().out == "", "results go to files, what is said to standard error"
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_labels_of_the_test_part_are_for_scores_alone(table, teacher_folder, tmp_path, task):
+    """With others there the model is the same to the last bit: scales, class weights, pictures, trees and choices."""
+    target = "alcohol" if task == "classification" else "size [Å]"
+    table["part"] = np.resize(["train", "train", "valid", "test"], len(table))
+    table["part"] = np.random.default_rng(0).permutation(table["part"])
+    other, test = table.copy(), table["part"] == "test"
+    other.loc[test, target] = 1 - table[target][test] if task == "classification" else table[target][test] + 1000
+    options = {"target": (target,), "teacher": teacher_folder, **QUICK, "split": "part"}
+    if task == "classification":
+        options["class_weights"] = "balanced"
+    found = [iem.fit(some, out=tmp_path / name, **options) for name, some in (("one", table), ("other", other))]
+    assert found[0]["test"] != found[1]["test"]
+    assert found[0]["valid"] == found[1]["valid"]
+    one, two = (artifact.load(tmp_path / name, kind="model")[0] for name in ("one", "other"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], tensor) for name, tensor in two.items())
 
 
 @pytest.mark.parametrize("kept", ["with teacher", "without teacher"])
@@ -104,6 +123,8 @@ def test_the_students_that_validation_chose_predict(table, teacher_folder, tmp_p
     metrics = iem.fit(table, out=tmp_path / "model", **settings)
     assert metrics["kept"] == {"arm": kept, "verdict": "chosen"}
     assert metrics["test"] != metrics["without_teacher"]
+    gain = metrics["test"]["mean"] - metrics["without_teacher"]["mean"]
+    assert metrics["difference"]["mean"] == pytest.approx(gain)
     predictions = pd.read_csv(tmp_path / "model" / "predictions.csv")
     errors = predictions["size [Å] predicted"] - predictions["size [Å]"]
     assert np.sqrt((errors**2).mean()) == pytest.approx(metrics[others[kept]]["mean"], rel=1e-4)
@@ -329,6 +350,7 @@ def test_the_student_learns_to_answer_like_the_teacher(te_head, tmp_path):
     for term in ("ke_atom", "ke_bond", "ke_geometry", "ke_property"):
         assert last[term] < 0.7 * first[term]
     assert "te" in last
+    assert ("judge" in last) == (te_head == "own"), "the head of its own learns from the labels"
     assert all(torch.equal(before[name], value) for name, value in heads.state_dict().items())
 
 

@@ -187,6 +187,10 @@ def test_trees_join_where_validation_is_not_against_it(learned: tuple[Path, dict
     model = Model(folder)
     inputs = model.inputs([table.smiles[row] for row in rows["test"]])
     networks = model.infer(inputs._replace(opinions=None)).mean[:, 0]
+    alone = np.sqrt(((networks - table.labels[rows["test"], 0]) ** 2).mean())
+    gap = metrics["trees"]["difference"]
+    assert gap["mean"] == pytest.approx(alone - metrics["trees"]["test"]["mean"], rel=1e-4)
+    assert gap["ahead"] is False, "a network of one epoch"
     predicted = pd.read_csv(folder / "predictions.csv").iloc[:, 3]
     np.testing.assert_allclose(predicted, (networks + trees) / 2, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(model.infer(inputs).mean[:, 0], predicted, rtol=1e-4, atol=1e-4)
@@ -224,6 +228,21 @@ def test_the_burden_of_proof_is_on_no(off: float, joined: bool) -> None:
     assert found.joined == joined
     assert ("test" in found.metrics) == joined
     assert ("The model predicts the mean" in found.metrics["verdict"]) == joined
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_chances_join_chances_that_are_right(right: bool) -> None:
+    """ROC-AUC is better where it is larger: trees that know the truth join, those that turn it round do not."""
+    rng = np.random.default_rng(0)
+    truth, rows = rng.integers(0, 2, size=(60, 1)).astype(float), np.arange(30)
+    study = SimpleNamespace(
+        table=SimpleNamespace(labels=truth, targets=("y",)), split=Split(rows, rows, rows + 30), task="classification"
+    )
+    chances = np.clip(0.3 + 0.4 * truth + rng.normal(scale=0.2, size=truth.shape), 0, 1)
+    networks = [SimpleNamespace(valid_outputs=chances[:30], outputs=chances[30:])]
+    told = truth if right else 1 - truth
+    found = joined_of(study, networks, SimpleNamespace(opinions={"valid": told[:30], "test": told[30:]}))
+    assert found.joined == right
 
 
 def test_trees_may_stand_beside_or_stay_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
