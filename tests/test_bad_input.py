@@ -951,7 +951,8 @@ def test_control_c_in_a_terminal_reaches_the_workers_too(tmp_path: Path, teacher
         start_new_session=True,
     )
     try:
-        while process.poll() is None and not (tmp_path / "model" / "trainings").exists():
+        given = time.monotonic() + 300
+        while process.poll() is None and not (tmp_path / "model" / "trainings").exists() and time.monotonic() < given:
             time.sleep(0.05)
         kept = sorted(cache.rglob("*.npz"))
         os.killpg(process.pid, signal.SIGINT)

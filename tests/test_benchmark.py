@@ -146,7 +146,7 @@ def test_a_method_teaches_what_its_name_says(small, protocol, tmp_path, monkeypa
         "plain": no,
         "ke": {**no, "ke": 0.1, "heads": True},
         "te": {**no, "te": 0.1},
-        **dict.fromkeys(("iem", "flat", "shuffled", "untrained"), {**no, **both, "heads": True}),
+        **{way: {**no, **both, "heads": True} for way in ("iem", "flat", "shuffled", "untrained")},
         "priors": {**no, "priors": 0.1, "asked": True},
         "descriptors": {**no, "te": 0.1},
     }

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import iem
-from iem.chem.molecules import parse
+from iem.chem.molecules import canonical, parse
 from iem.errors import ArtifactError, ConfigError, MoleculeError
 from iem.losses.enhancers import knowledge_enhancer, task_enhancer, task_loss
 from iem.students.base import Assembled
@@ -72,13 +72,16 @@ def test_it_shows_depictions_where_the_teacher_knows_them_and_what_it_is_told_to
         iem.Distiller(SMILES[:2], dim=16, tasks=1, task="regression", teacher_view="4d")
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
 @pytest.mark.parametrize("space", ["raw", "roots"])
-def test_the_terms_are_equations_5_to_8(teacher_folder, space):
-    distiller = made(teacher_folder, space=space)
+def test_the_terms_are_equations_5_to_8(teacher_folder, space, task):
+    distiller = made(teacher_folder, space=space, task=task, tasks=2)
     torch.manual_seed(1)
     rows, features = [3, 0, 7], torch.randn(3, 16)
-    labels = torch.tensor([[0.5], [float("nan")], [1.0]])
+    labels = torch.tensor([[0.0, 1.0], [float("nan"), 0.0], [1.0, 1.0]])
     loss = distiller(features, [SMILES[row] for row in rows], labels)
+    again = distiller(features, [canonical(parse(SMILES[row])) for row in rows], labels)
+    assert again.parts == loss.parts, "a molecule is the same however it is written"
     teacher = iem.load_teacher(teacher_folder)
     seen = torch.from_numpy(teacher.embed([SMILES[row] for row in rows], jobs=1))
     projected = met = distiller.project(features)
@@ -93,8 +96,8 @@ def test_the_terms_are_equations_5_to_8(teacher_folder, space):
     known = {"geometry": torch.arange(60) < 3 * atoms[:, None]}
     wanted = {f"ke_{k}": v for k, v in knowledge_enhancer(teacher.teacher.heads, met, seen, known).items()}
     wanted["te"] = task_enhancer(distiller.head(projected), distiller.judge(judged))
-    wanted["task"] = task_loss(distiller.head(projected), labels, "regression")
-    wanted["judge"] = task_loss(distiller.judge(judged), labels, "regression")
+    wanted["task"] = task_loss(distiller.head(projected), labels, task)
+    wanted["judge"] = task_loss(distiller.judge(judged), labels, task)
     assert wanted.keys() == loss.parts.keys()
     for name, value in wanted.items():
         torch.testing.assert_close(loss.parts[name], value.detach())

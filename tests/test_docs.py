@@ -76,7 +76,9 @@ def presets() -> list[str]:
 
 
 def test_table_of_the_presets_is_theirs():
-    assert "\n".join([*presets(), "\n"]) in page("teacher.md"), "put this into docs/teacher.md:\n" + "\n".join(presets())
+    assert "\n".join([*presets(), "\n"]) in page("teacher.md"), "put this into docs/teacher.md:\n" + "\n".join(
+        presets()
+    )
 
 
 def test_python_reference_has_every_public_name():

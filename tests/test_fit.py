@@ -19,7 +19,7 @@ from iem.students.base import STUDENTS
 from iem.students.predictor import Predictor
 from iem.workflows.distillation import loop
 from iem.workflows.distillation.loop import Lesson, Molecules, outputs_of, train_student
-from iem.workflows.fitting import finishing, steps
+from iem.workflows.fitting import boosting, finishing, steps
 from iem.workflows.fitting.dividing import doubts
 from iem.workflows.fitting.estimate import drawing_seconds
 from iem.workflows.fitting.joining import better_of
@@ -400,6 +400,27 @@ def test_no_column_of_the_predictions_takes_the_place_of_another(tmp_path):
     assert sorted(names) == sorted(expected)
     frame = pd.read_csv(tmp_path / "p.csv")
     assert {name: frame[name].tolist() for name in expected} == expected
+
+
+def test_the_spread_of_the_predictions_is_that_of_a_sample_of_seeds(tmp_path):
+    table = SimpleNamespace(rows=np.array([7]), smiles=["CCO"], targets=["y"], labels=np.array([[1.0]]))
+    finishing.write_predictions(tmp_path / "p.csv", table, np.array([0]), np.array([[[1.0]], [[2.0]], [[6.0]]]))
+    told = pd.read_csv(tmp_path / "p.csv").iloc[0]
+    assert (told["y"], told["y predicted"]) == (1, 3)
+    assert told["y std"] == pytest.approx(np.sqrt(7), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_trees_weigh_classes_as_the_network_does(table, tmp_path, monkeypatch, weights):
+    told, original = [], boosting.grown
+
+    def grown(*given, balanced, **others):
+        told.append(balanced)
+        return original(*given, balanced=balanced, **others)
+
+    monkeypatch.setattr(boosting, "grown", grown)
+    iem.fit(table, out=tmp_path / "model", target=("alcohol",), teacher="none", class_weights=weights, **QUICK)
+    assert told == [weights == "balanced"]
 
 
 def test_a_split_that_says_less_than_it_seems_to_is_told():

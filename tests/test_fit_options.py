@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -163,10 +164,11 @@ def test_a_share_of_the_molecules_is_drawn_by_seed(table, teacher_folder, tmp_pa
         return original(self, keys, **options)
 
     monkeypatch.setattr(embed.ImageTeacher, "features", features)
-    seen = []
+    seen, told = [], []
 
     def train(predictor, molecules, train, *rest, **options):
         seen.append(train[~np.isnan(molecules.features[train]).any(axis=1)].tolist())
+        told.append((rest[1].seed, predictor.student.dropout.p, predictor.project.weight.detach().clone()))
         return train_student(predictor, molecules, train, *rest, **options)
 
     monkeypatch.setattr("iem.workflows.fitting.trainings.train_student", train)
@@ -176,6 +178,8 @@ def test_a_share_of_the_molecules_is_drawn_by_seed(table, teacher_folder, tmp_pa
     wanted = [np.flatnonzero(shown(keys, 0.25, seed)).tolist() for seed in (0, 1)]
     assert seen == wanted
     assert wanted[0] != wanted[1]
+    assert [(seed, dropout) for seed, dropout, _ in told] == [(0, 0.2), (1, 0.2)]
+    assert not torch.equal(told[0][2], told[1][2]), "each seed has weights of its own"
     for rows in wanted:
         assert len({keys[row] for row in rows}) == 4  # of 16 different ones
         assert (0 in rows) == (1 in rows)
@@ -529,6 +533,36 @@ def test_the_weights_grow_linearly_and_those_of_labels_do_not(tmp_path, monkeypa
     assert [weights["ke_atom"] for weights in seen] == pytest.approx([0.5 * min(1, step / 6) for step in range(9)])
     assert [weights["te"] for weights in seen] == pytest.approx([0.25 * min(1, step / 6) for step in range(9)])
     assert {weights["task"] for weights in seen} == {weights["judge"] for weights in seen} == {1.0}
+
+
+def test_prior_questions_count_with_their_weight_where_the_answer_is_known(tmp_path, monkeypatch):
+    seen, original = [], loop.weigh
+    monkeypatch.setattr(loop, "weigh", lambda *both: (seen.append(both), original(*both))[1])
+    values, known = np.ones((18, 2), np.float32), np.ones((18, 2), bool)
+    values[:, 1], known[:, 1] = 1e6, False
+    lesson = replace(LESSON, ke=0.0, te=0.0, priors=0.5, epochs=1)
+    trained(molecules()._replace(answers={"bond": (values, known)}), lesson, tmp_path)
+    for terms, weights in seen:
+        assert weights == {"task": 1.0, "prior_bond": 0.5}
+        assert 0.1 < terms["prior_bond"] < 10, "about one: the distance of what knows nothing to an answer of one"
+
+
+def test_without_two_classes_the_likelihood_orders_the_epochs():
+    told = {}
+    for outputs in ([0.9, 0.8], [0.6, 0.5]):
+        ending = SimpleNamespace(lesson=replace(LESSON, task="classification"), log=told.__setitem__)
+        ending.outputs, ending.truths = [torch.tensor([[value] for value in outputs])], [torch.ones(2, 1)]
+        loop.Distillation.on_validation_epoch_end(ending)
+        assert told["valid/score"] == pytest.approx(np.log(outputs).mean())
+        assert ending.outputs == ending.truths == []
+
+
+def test_a_molecule_that_is_left_over_does_not_learn_alone():
+    """Batch normalisation cannot learn from one atom; what is only looked at is looked at whole."""
+    student, table = build_student(STUDENT, dropout=0.0), molecules()
+    for seed, sizes in ((0, [8]), (None, [8, 1])):
+        loader = table.loader(student, np.arange(9), batch_size=8, shuffle_seed=seed)
+        assert [len(batch.labels) for batch in loader] == sizes
 
 
 def test_positives_weigh_as_much_as_negatives():

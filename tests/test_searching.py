@@ -81,6 +81,9 @@ def test_fit_searches_and_says_what_it_chose(tmp_path, teacher_folder, capsys):
     card = json.loads((tmp_path / "model" / "card.json").read_text())
     assert card["settings"]["search"][0]["ke"] == 0.0
     assert len(card["settings"]["search"]) == len(GRID)
+    best = min((one for one in card["settings"]["search"] if not one["given_up"]), key=lambda one: one["valid"])
+    assert (f"ke {best['ke']:g}, te 0," in said) == bool(best["ke"]), "the smallest RMSE is chosen"
+    assert ("they are switched off" in said) == (not best["ke"])
     assert not (tmp_path / "model" / "trainings").exists()
     assert ("difference" in metrics) == ("they are switched off" not in said)
 

@@ -66,7 +66,8 @@ def begun(table: Path, out: Path, epochs: int) -> Iterator[subprocess.Popen]:
         start_new_session=True,
     ) as process:
         try:
-            while process.poll() is None and len(list(out.glob("trainings/*.ckpt"))) < 2:
+            given = time.monotonic() + 300
+            while process.poll() is None and len(list(out.glob("trainings/*.ckpt"))) < 2 and time.monotonic() < given:
                 time.sleep(0.05)
             yield process
         finally:

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL_CORPUS
+from torch.nn.functional import smooth_l1_loss
 
 from iem import artifact
 from iem.cli import main
 from iem.data.corpus import Corpus
+from iem.data.datasets import prior_statistics
 from iem.errors import ArtifactError, ConfigError
+from iem.nn.heads import prior_heads, set_scales
 from iem.nn.scale import FeatureScale
 from iem.students.base import build_student
 from iem.students.predictor import Predictor
@@ -49,19 +52,44 @@ def test_the_teacher_sees_each_molecule_of_the_corpus_and_finished_parts_are_kep
     np.testing.assert_array_equal(corpus_features(guide, molecules, tmp_path / "features", jobs=1), seen)
 
 
+def test_a_part_that_is_not_finished_is_looked_at_again_and_no_other(corpus, teacher_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(teaching, "PART", 8)
+    guide, molecules, looked = load_teacher(teacher_folder), Corpus(corpus), []
+    look = guide.look
+    guide.look = lambda wanted, **options: (looked.append([smiles for smiles, _ in wanted]), look(wanted, **options))[1]
+    seen = corpus_features(guide, molecules, tmp_path, jobs=1)
+    smiles = [record.smiles for record in molecules]
+    parts = [smiles[first : first + 8] for first in range(0, len(smiles), 8)]
+    assert len(parts) > 2
+    assert looked == parts
+    whole, _ = load_teacher(teacher_folder).features(smiles, given={one.smiles: one.geometry for one in molecules})
+    np.testing.assert_allclose(seen, whole, rtol=2e-3, atol=2e-3)
+    (tmp_path / "part-00001.npy").unlink()
+    np.testing.assert_array_equal(corpus_features(guide, molecules, tmp_path, jobs=1), seen)
+    assert looked == [*parts, parts[1]]
+
+
 def test_a_student_is_asked_what_the_formulas_say(corpus, teacher_folder):
     guide, molecules = load_teacher(teacher_folder), Corpus(corpus)
     student = build_student(SMALL, dropout=0.0)
     torch.manual_seed(0)
     features = np.random.default_rng(0).normal(size=(len(molecules), guide.teacher.dim)).astype(np.float16)
     features[3] = np.nan  # no picture
-    lessons = Lessons(molecules, student, (), features)
+    lessons = Lessons(molecules, student, ("property",), features)
     batch = lessons.together([lessons[0, row] for row in range(6)])
+    values, known = batch.answers["property"]
+    known[0], values[0] = False, 1e6
     predictor = Predictor(student, tasks=1, task="regression").eval()
     scale = FeatureScale.of(features[[0, 1, 2, 4, 5, 6, 7]])
-    module = Teaching(predictor, torch.nn.ModuleDict(), TINY, guide.teacher.heads, scale)
+    asked = prior_heads(512, {"property": values.shape[1]})
+    set_scales(asked, prior_statistics(molecules, np.arange(len(molecules)), ("property",), seed=0))
+    module = Teaching(predictor, asked, replace(TINY, priors=0.3), guide.teacher.heads, scale)
     terms, weights = module.terms(batch)
-    assert set(terms) == {"features", *(f"ke_{name}" for name in guide.teacher.heads)}
+    assert set(terms) == {"features", "prior_property", *(f"ke_{name}" for name in guide.teacher.heads)}
+    head = asked["property"]
+    error = smooth_l1_loss(head(predictor(batch.graphs)[0]), head.standardise(values), reduction="none")
+    torch.testing.assert_close(terms["prior_property"], error[known].mean())
+    assert weights["prior_property"] == 0.3
     assert weights["features"] == 1.0
     assert weights["ke_atom"] == 0.5
     rows = [0, 1, 2, 4, 5]

@@ -5,6 +5,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -174,7 +175,7 @@ BREACHES = {
     ),
     "batch order": (bag(embed=sorted_only), "change with the order of the batch"),
     "atom order": (bag(featurize=first_atom_twice), "change with the numbering of its atoms"),
-    "spelling": (bag(featurize=clockwise), r"'C\[C@H\]\(N\)C.*|'CN1CC.*change with the spelling of its SMILES"),
+    "spelling": (bag(featurize=clockwise), r"(?:'C\[C@H\]\(N\)C|'CN1CC).*change with the spelling of its SMILES"),
     "randomness": (
         bag(embed=lambda net, batch: nn.functional.dropout(net(batch))),
         "asked again in evaluation, the student gives .* other features",
@@ -236,8 +237,10 @@ def test_the_example_of_the_manual_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(iem, "fit", partial(iem.fit, teacher="none", split="random", epochs=1, jobs=1))
     there: dict[str, object] = {}
     exec(compile(code, "students.md", "exec"), there)
-    [prediction] = iem.load("model", student=there["bag_of_atoms"]).predict(["CCO"])["y"]
-    assert prediction == pytest.approx(1.5, abs=20)
+    model = iem.load("model", student=there["bag_of_atoms"])
+    [prediction], [spelled] = (model.predict([smiles])["y"] for smiles in ("CCO", "OCC"))
+    assert np.isfinite(prediction)
+    assert prediction == pytest.approx(spelled)
 
 
 # In a fit
