@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick extra check format format-check lint types layers docs clean
+.PHONY: help demo test quick extra chemprop check format format-check lint types layers docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ $(VENV)/.dev: $(VENV)/.iem
 
 $(VENV)/.docs: $(VENV)/.iem
 	@$(PIP) --editable ".[docs]"
+	@touch $@
+
+$(VENV)/.chemprop: $(VENV)/.dev
+	@$(PIP) --editable ".[dev,chemprop]"
 	@touch $@
 
 demo: $(VENV)/.iem  ## train on FreeSolv with and without pictures, predict, draw; then read demo/model/report.html
@@ -46,6 +50,9 @@ quick: $(VENV)/.dev  ## run the tests that take less than ten seconds each
 
 extra: $(VENV)/.dev  ## run the tests that `make test` leaves out: the splits of the largest tables, say after an update of RDKit
 	$(PYTEST) -m extra
+
+chemprop: $(VENV)/.chemprop  ## install chemprop, too, and run the tests that need it
+	$(PYTEST) tests/test_chemprop.py
 
 check: format-check lint types layers test docs  ## everything that must hold before a change is merged
 

@@ -83,6 +83,19 @@ def scores(found: Findings) -> str:
     return table(*lines)
 
 
+def one_number(found: Findings) -> str:
+    """How far the best single number of a molecule goes, beside models."""
+    lines = [("", "one number alone", "its score", "**the model**", "chemprop", "ECFP4, random forest")]
+    results = read_results(ROOT / "docs" / "results.jsonl")
+    names = {result["settings"]["dataset"]: result["number"] for result in results if "number" in result}
+    for name in TABLES:
+        one, number = choice_of(found, name), row_of(found, name, "one number", "none")
+        others = [score(row_of(found, name, way, "none")) for way in ("chemprop", "ecfp+rf")]
+        best = score(number, valid=True, seeds=1)
+        lines.append((DATASETS[name].title, names[name], best, score(one and one.chosen, bold=True, seeds=5), *others))
+    return table(*lines)
+
+
 def differences(found: Findings) -> str:
     heads = ("depictions, test", "depictions, validation", "right ones against others', test", "the same, validation")
     lines = [("", *heads)]
@@ -203,6 +216,7 @@ def front_page(found: Findings) -> str:
 
 PAGES: dict[Callable[[Findings], str], str] = {
     scores: "docs/results.md",
+    one_number: "docs/results.md",
     differences: "docs/results.md",
     questions: "docs/results.md",
     enhancers: "docs/results.md",

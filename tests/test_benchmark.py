@@ -53,6 +53,7 @@ WAYS = (
     "descriptors",
     "images 50%",
     "flat",
+    "one number",
     "ecfp+rf",
     "ecfp+gb",
     "trees",

@@ -75,6 +75,7 @@ def test_fit_writes_everything_that_is_promised(table, teacher_folder, tmp_path,
         assert len(metrics[part]["per_seed"]) == 2
         assert list(metrics[part]["per_target"]) == ["alcohol"]
     assert {"mean", "ci95", "improved", "verdict"} <= metrics["difference"].keys()
+    assert metrics["one_number"].keys() == {"name", "valid", "test", "verdict"}
 
     rejected = pd.read_csv(out / "rejected.csv")
     assert rejected.loc[rejected["row"] == 3, "reason"].item() == "unclosed ring"
@@ -84,7 +85,10 @@ def test_fit_writes_everything_that_is_promised(table, teacher_folder, tmp_path,
     predictions = pd.read_csv(out / "predictions.csv")
     assert predictions["row"].tolist() == splits["test"]
     assert predictions["alcohol predicted"].between(0, 1).all()
-    assert "<html" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "<html" in page
+    assert f"one number alone: {metrics['one_number']['name']}" in page
+    assert metrics["one_number"]["verdict"] in page
 
     again = iem.load(out).predict(predictions["smiles"].tolist())
     np.testing.assert_allclose(again["alcohol"], predictions["alcohol predicted"], rtol=1e-4)

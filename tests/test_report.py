@@ -67,6 +67,7 @@ def content(task: str = "regression", *, targets: int = 1, seeds: int = 3, compa
         arms=arms,
         difference=difference(task, labels[parts["test"]], outputs[TAUGHT], outputs[PLAIN]) if compare else None,
         predicts=TAUGHT,
+        one_number={"name": "log P <b>", **arms[PLAIN if compare else TAUGHT]},
         standing=["Behind <another> model.", "The model predicts the mean."],
         rows={"read": 645, "used": 642, "rejected": 3},
         notes=["2 molecules occur more than once and stay in one part"],

@@ -40,6 +40,8 @@ class ReportContent:
     """As in ``metrics.json``; None if nothing was compared."""
     predicts: str
     """The arm whose predictions are the model's."""
+    one_number: Mapping[str, Any]
+    """As in ``metrics.json``: how far the best single number goes."""
     standing: Sequence[str]
     """How the network stands to a model without one, and who predicts; sentences."""
     rows: Mapping[str, int]

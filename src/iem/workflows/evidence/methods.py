@@ -10,9 +10,9 @@ class Method:
 
     about: str
     """In a few words, for the report."""
-    model: Literal["student", "rf", "gb", "probe", "chemprop"] = "student"
-    """What learns: a graph network, a random forest, gradient boosting, a linear model, or the network of another
-    package, trained by that package."""
+    model: Literal["student", "rf", "gb", "probe", "number", "chemprop"] = "student"
+    """What learns: a graph network, a random forest, gradient boosting, a linear model, nothing but which number of a
+    molecule to go by, or the network of another package, trained by that package."""
     sees: Literal["nothing", "3d", "2d", "flat", "descriptors", "ecfp", "described"] = "nothing"
     """Whose features teach the student, or what another model takes as input: the teacher's of 3D views, of the
     depiction, of the flat layout in ball-and-stick style; RDKit's descriptors; ECFP4 counts; these and the quickest of
@@ -111,6 +111,7 @@ METHODS: dict[str, Method] = {
     "untrained": Method(about="both enhancers, a teacher that learned nothing", sees="3d", untrained=True, **TAUGHT),
     "descriptors": Method(about="task enhancer, taught by RDKit's descriptors", sees="descriptors", te=True),
     "ecfp": Method(about="task enhancer, taught by ECFP4 counts", sees="ecfp", te=True),
+    "one number": Method(about="the best of eight numbers, such as log P or charged atoms, alone", model="number"),
     "ecfp+rf": Method(about="random forest on ECFP4 counts", model="rf", sees="ecfp"),
     "ecfp+gb": Method(about="gradient boosting on ECFP4 counts", model="gb", sees="ecfp"),
     "descriptors+gb": Method(about="gradient boosting on RDKit's descriptors", model="gb", sees="descriptors"),

@@ -24,6 +24,7 @@ from iem.workflows.evidence.chemprop import chemprop_outputs
 from iem.workflows.evidence.methods import PICTURES, Method
 from iem.workflows.fitting.graphs import graphs_of, molecules_of
 from iem.workflows.measures.baselines import descriptors, fingerprints, fit_predict, probe_outputs
+from iem.workflows.measures.one_number import one_number
 from iem.workflows.pictures.embed import ImageTeacher, load_teacher
 from iem.workflows.pretraining.evaluating import untrained
 from iem.workflows.pretraining.questions import answered
@@ -58,6 +59,9 @@ def outputs_by(
         return _taught(method, student, seed, room, checkpoint)
     if method.model == "chemprop":
         return chemprop_outputs(table.keys, table.labels, split, task=room.task, seed=seed)
+    if method.model == "number":
+        found = one_number(table.keys, table.labels, split.train, room.task)
+        return found.outputs, {"number": found.name}
     values = _representation(method, room, np.arange(len(table.keys)))
     if method.model == "probe":
         mean = np.nanmean(values[split.train], axis=0)

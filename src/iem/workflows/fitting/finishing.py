@@ -23,7 +23,8 @@ from iem.workflows.fitting.page import TOGETHER, write_fit_report
 from iem.workflows.fitting.trainings import Result, Study
 from iem.workflows.inference.model import free_name
 from iem.workflows.measures.metrics import METRICS, against, difference, scores, summary
-from iem.workflows.running.console import console, say
+from iem.workflows.measures.one_number import OneNumber, beside, one_number
+from iem.workflows.running.console import console, progress, say
 
 
 def finish(
@@ -75,6 +76,10 @@ def finish(
     if len(members) > 1:
         outputs = members.mean(axis=0)
         metrics["ensemble"] = summary([scores(study.task, table.labels[split.test], outputs)], table.targets)
+    tested = metrics["together"]["test"] if tensors else summary([result.test for result in alone], table.targets)
+    metrics["one_number"] = beside(
+        numbered(study), table.labels, split, study.task, table.targets, metrics.get("ensemble", tested)["mean"]
+    )
     if study.unlabelled:
         metrics["unlabelled"] = study.unlabelled.counts
         write_rejected(out / "rejected-unlabelled.csv", study.unlabelled.rejected)
@@ -93,13 +98,21 @@ def finish(
         "trees": bool(tensors),
         "settings": settings,
         "split_digest": digest(split),
-        "test": metrics["together"]["test"] if tensors else summary([result.test for result in alone], table.targets),
+        "test": tested,
     }
     save_model(out, [weights for result, weights in trained if result.arm == kept], card, tensors)
     shutil.rmtree(out / "trainings")
     show(metrics, list(by_arm))
     say(f"the report is {out / 'report.html'}")
     return metrics
+
+
+def numbered(study: Study) -> OneNumber:
+    """The best single number of the table's molecules."""
+    keys = study.table.keys
+    with progress() as bars:
+        bar = bars.add_task("looking how far one number goes", total=len(keys))
+        return one_number(keys, study.table.labels, study.split.train, study.task, tick=lambda: bars.advance(bar))
 
 
 def write_predictions(path: Path, table: Table, rows: np.ndarray, ensemble: np.ndarray) -> None:
@@ -134,11 +147,14 @@ def show(metrics: dict[str, Any], arms: Sequence[str]) -> None:
     for title, part in ((BOOSTING, "trees"), (TOGETHER, "together")):
         if "test" in metrics.get(part, {}):
             grid.add_row(f"test, {title}", spread(metrics[part]["test"]), str(len(metrics[part]["test"]["per_seed"])))
+    one = metrics["one_number"]
+    grid.add_row(f"test, one number alone ({one['name']})", spread(one["test"]), "–")
     if "ensemble" in metrics:
         several = len(metrics["test"]["per_seed"])
         grid.add_row(f"test, the model ({several} networks together)", spread(metrics["ensemble"]), "1")
     console.print(grid)
     found = (metrics.get(name) for name in ("difference", "kept"))
-    for verdict in (*found, metrics.get("trees", {}).get("difference"), metrics.get("together")):
+    last = (metrics.get("together"), metrics["one_number"])
+    for verdict in (*found, metrics.get("trees", {}).get("difference"), *last):
         if verdict and verdict["verdict"]:
             say(verdict["verdict"])

@@ -73,6 +73,7 @@ def write_fit_report(
         if metrics["together"]["joined"]:
             predicts = TOGETHER
             summaries[TOGETHER], predictions[TOGETHER] = metrics["together"], members.mean(axis=0)
+    standing.append(metrics["one_number"]["verdict"])
     dataset = DATASETS.get(table.name)
     digests = {"table": settings["table"], "split": digest(split)}
     if study.guide is not None:
@@ -87,6 +88,7 @@ def write_fit_report(
         arms=summaries,
         difference=metrics.get("difference"),
         predicts=predicts,
+        one_number=metrics["one_number"],
         standing=[sentence for sentence in standing if sentence],
         aid=study.aid * study.helped,
         lessons=lessons(study),
