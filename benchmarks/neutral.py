@@ -40,7 +40,7 @@ def neutralised(name: str, out: Path) -> None:
     for target, labels in zip(table.targets, table.labels.T, strict=True):
         frame[target] = labels
     frame["part"] = part
-    frame.to_csv(out, index=False, float_format="%g")
+    frame.to_csv(out, index=False, float_format="%.10g")
     before, after = (
         sum(any(atom.GetFormalCharge() for atom in mol.GetAtoms()) for mol in some)
         for some in (map(parse, table.keys), molecules)

@@ -22,7 +22,7 @@ PROPERTIES: dict[str, Callable[[Mol], float]] = {
     "polar surface (TPSA)": rdMolDescriptors.CalcTPSA,
     "hydrogen-bond donors": rdMolDescriptors.CalcNumHBD,
 }
-"""What is true of a molecule however it is written."""
+"""What is the molecule's own, by and large."""
 WRITING: dict[str, Callable[[Mol], float]] = {
     "charged atoms": lambda mol: sum(atom.GetFormalCharge() != 0 for atom in mol.GetAtoms()),
     "fragments": lambda mol: len(GetMolFrags(mol)),
@@ -92,7 +92,7 @@ def beside(
         return {"name": found.name, **told, "verdict": ""}
     better = 1 if task == "classification" else -1
     verdict = f"One number alone, {found.name}, has a test {METRIC_NAMES[METRICS[task]]} of {number(reached)}"
-    verdict += "; " if better * (model - reached) > 0 else ", which the model does not reach: "
+    verdict += "; " if better * (model - reached) >= 0 else ", which the model does not reach: "
     verdict += f"the model has {number(model)}."
     usual = np.ma.masked_invalid(labels[split.train]).mean(axis=0).filled(0)
     nothing = mean_score(scores(task, labels[split.test], np.broadcast_to(usual, labels[split.test].shape)))
