@@ -148,7 +148,7 @@ def show(metrics: dict[str, Any], arms: Sequence[str]) -> None:
         if "test" in metrics.get(part, {}):
             grid.add_row(f"test, {title}", spread(metrics[part]["test"]), str(len(metrics[part]["test"]["per_seed"])))
     one = metrics["one_number"]
-    grid.add_row(f"test, one number alone ({one['name']})", spread(one["test"]), "–")
+    grid.add_row(f"test, one number alone: {one['name']}", spread(one["test"]), "–")
     if "ensemble" in metrics:
         several = len(metrics["test"]["per_seed"])
         grid.add_row(f"test, the model ({several} networks together)", spread(metrics["ensemble"]), "1")
