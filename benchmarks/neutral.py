@@ -26,6 +26,7 @@ from iem.workflows.evidence.benchmarking import Protocol, Run
 from iem.workflows.evidence.methods import METHODS
 from iem.workflows.evidence.schooling import Classroom, outputs_by
 from iem.workflows.measures.metrics import mean_score, scores
+from iem.workflows.measures.one_number import WRITING
 
 
 def neutralised(name: str, out: Path) -> None:
@@ -41,10 +42,8 @@ def neutralised(name: str, out: Path) -> None:
         frame[target] = labels
     frame["part"] = part
     frame.to_csv(out, index=False, float_format="%.10g")
-    before, after = (
-        sum(any(atom.GetFormalCharge() for atom in mol.GetAtoms()) for mol in some)
-        for some in (map(parse, table.keys), molecules)
-    )
+    charges = WRITING["charged atoms"]
+    before, after = (sum(charges(mol) > 0 for mol in some) for some in (map(parse, table.keys), molecules))
     print(f"{len(molecules):,} molecules, charged before {before:,}, after {after:,}: {out}")
 
 

@@ -13,7 +13,8 @@ from iem.workflows.measures.one_number import PROPERTIES, WRITING, OneNumber, be
 
 
 @pytest.fixture(scope="module")
-def clintox():
+def clintox(table_path):
+    table_path("clintox")
     table = read_table("clintox")
     return table, scaffold_split(table.keys)
 
